@@ -1,0 +1,46 @@
+#![doc = include_str!("../README.md")]
+#![warn(unreachable_pub)]
+
+// Face: public, documented, without cleverness.
+#[cfg(not(loom))]
+mod builder;
+
+#[cfg(not(loom))]
+mod pool;
+
+#[cfg(not(loom))]
+mod buf;
+
+// Life: what surrounds the path.
+#[cfg_attr(loom, expect(dead_code, reason = "models use the parts that they check"))]
+mod life;
+
+// Path: how a block travels.
+#[cfg_attr(loom, expect(dead_code, reason = "models use the parts that they check"))]
+mod tiers;
+
+// Parts: what the tiers are made of.
+#[cfg_attr(loom, expect(dead_code, reason = "models use the parts that they check"))]
+mod raw;
+
+// Floor: imports nothing of ours.
+pub mod alloc;
+
+mod error;
+
+mod stats;
+
+mod sync;
+
+#[cfg(not(loom))]
+pub use crate::{
+    buf::PoolBuf,
+    builder::Builder,
+    pool::Pool,
+    raw::config::{Collect, Recycle},
+};
+
+pub use crate::{
+    error::{BuildError, GetError},
+    stats::{ClassStats, Collected, CollectorState, Freed, Stats},
+};

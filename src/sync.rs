@@ -1,0 +1,75 @@
+//! Atomics, cells and the bounded queue: the real ones, or loom's.
+//!
+//! loom cannot see inside `ArrayQueue`, so the models run over a stand-in: what they prove about the protocol assumes
+//! that `ArrayQueue` is linearizable.
+
+#![forbid(unsafe_code)]
+
+pub(crate) use crossbeam_utils::{Backoff, CachePadded};
+
+#[cfg(not(loom))]
+mod real {
+    #[cfg(all(target_os = "linux", feature = "fast-barrier", not(miri)))]
+    pub(crate) use core::sync::atomic::compiler_fence;
+    pub(crate) use core::sync::atomic::{AtomicBool, AtomicIsize, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
+    pub(crate) use crossbeam_queue::ArrayQueue;
+    #[expect(clippy::disallowed_types, reason = "its homes take it from here")]
+    pub(crate) use std::sync::Mutex;
+    pub(crate) use std::sync::MutexGuard;
+    pub(crate) use std::thread::yield_now;
+
+    /// `core`'s cell with loom's face, so that one source serves both.
+    #[derive(Debug, Default)]
+    #[repr(transparent)]
+    pub(crate) struct UnsafeCell<T>(core::cell::UnsafeCell<T>);
+
+    impl<T> UnsafeCell<T> {
+        pub(crate) const fn new(value: T) -> Self {
+            Self(core::cell::UnsafeCell::new(value))
+        }
+
+        #[inline(always)]
+        pub(crate) fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
+            f(self.0.get())
+        }
+    }
+}
+
+#[cfg(not(loom))]
+pub(crate) use real::*;
+
+#[cfg(loom)]
+mod model {
+    pub(crate) use loom::cell::UnsafeCell;
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicIsize, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
+    pub(crate) use loom::sync::{Mutex, MutexGuard};
+    pub(crate) use loom::thread::yield_now;
+
+    #[derive(Debug)]
+    pub(crate) struct ArrayQueue<T> {
+        cells: Mutex<std::collections::VecDeque<T>>,
+        capacity: usize,
+    }
+
+    impl<T> ArrayQueue<T> {
+        pub(crate) fn new(capacity: usize) -> Self {
+            Self { cells: Mutex::new(std::collections::VecDeque::new()), capacity }
+        }
+
+        pub(crate) fn push(&self, value: T) -> Result<(), T> {
+            let mut cells = self.cells.lock().unwrap();
+            if cells.len() == self.capacity {
+                return Err(value);
+            }
+            cells.push_back(value);
+            Ok(())
+        }
+
+        pub(crate) fn pop(&self) -> Option<T> {
+            self.cells.lock().unwrap().pop_front()
+        }
+    }
+}
+
+#[cfg(loom)]
+pub(crate) use model::*;
