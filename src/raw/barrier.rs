@@ -1,0 +1,76 @@
+//! The two halves of an asymmetric fence: a light one for the many, a heavy one for the few.
+//!
+//! Between a store and a load on one side, and a store and a load on the other, at least one load sees the other's
+//! store if both sides have a full fence in between. Linux's `membarrier` puts one into every running thread of the
+//! process, so that the light side needs none (as in folly's `AsymmetricMemoryBarrier` and liburcu).
+
+#[cfg(all(target_os = "linux", feature = "fast-barrier", not(any(loom, miri))))]
+mod system {
+    use crate::sync::{AtomicBool, Ordering, compiler_fence, fence};
+    use std::sync::OnceLock;
+
+    /// A hint for the light side: its fence is the system's to pay. Set only once `REGISTERED` says yes.
+    static BARRIER: AtomicBool = AtomicBool::new(false);
+
+    /// Whether the process asked for the barrier and got it; undecided until the first heavy fence.
+    static REGISTERED: OnceLock<bool> = OnceLock::new();
+
+    #[inline(always)]
+    pub(crate) fn light() {
+        // Relaxed: it is a hint. A heavy side that runs meanwhile has both a fence and the system call.
+        if BARRIER.load(Ordering::Relaxed) {
+            compiler_fence(Ordering::SeqCst);
+        } else {
+            fence(Ordering::SeqCst);
+        }
+    }
+
+    /// The heavy half. False if the system refused it after it had agreed (a seccomp filter installed later): then
+    /// nothing may be concluded from what is read afterwards.
+    ///
+    /// The first call takes about 10 ms in a process with several threads, later ones 1 to 3 us.
+    pub(crate) fn heavy() -> bool {
+        let registered = *REGISTERED.get_or_init(|| {
+            let agreed = membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+            // Relaxed: see `light`.
+            BARRIER.store(agreed, Ordering::Relaxed);
+            agreed
+        });
+        // SeqCst: pairs with the fence of a light side that has not seen the hint yet.
+        fence(Ordering::SeqCst);
+        if registered && !membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED) {
+            return false;
+        }
+        fence(Ordering::SeqCst);
+        true
+    }
+
+    fn membarrier(command: libc::c_int) -> bool {
+        // SAFETY: the call takes three integers and touches no memory of ours.
+        unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
+    }
+}
+
+#[cfg(not(all(target_os = "linux", feature = "fast-barrier", not(any(loom, miri)))))]
+mod portable {
+    use crate::sync::{Ordering, fence};
+
+    #[inline(always)]
+    pub(crate) fn light() {
+        // SeqCst: pairs with the fence of `heavy`.
+        fence(Ordering::SeqCst);
+    }
+
+    /// The heavy half; a fence like the light one here.
+    pub(crate) fn heavy() -> bool {
+        // SeqCst: pairs with the fence of `light`.
+        fence(Ordering::SeqCst);
+        true
+    }
+}
+
+#[cfg(all(target_os = "linux", feature = "fast-barrier", not(any(loom, miri))))]
+pub(crate) use system::{heavy, light};
+
+#[cfg(not(all(target_os = "linux", feature = "fast-barrier", not(any(loom, miri)))))]
+pub(crate) use portable::{heavy, light};

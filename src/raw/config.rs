@@ -1,0 +1,75 @@
+//! A pool's settings, validated by the builder.
+#![forbid(unsafe_code)]
+
+use core::time::Duration;
+
+use crate::raw::size_class::SizeClasses;
+
+/// When a pool collects: frees what nobody used through two collections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Collect {
+    /// A thread, one for all pools of the process, collects at this interval while the pool has blocks.
+    Background(Duration),
+    /// Only [`Pool::collect`](crate::Pool::collect) and [`Pool::purge`](crate::Pool::purge) collect.
+    Manual,
+}
+
+/// Whether buffers that come back are kept for the next get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Recycle {
+    /// `Never` under Miri and `cfg(fuzzing)`, so that pooling does not hide a bug from the tools; else `Always`.
+    #[default]
+    Auto,
+    /// Every drop keeps its block for the next get.
+    Always,
+    /// Pass-through: every get allocates, every drop frees.
+    Never,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Config {
+    pub(crate) classes: SizeClasses,
+    /// Bound in bytes on all that the pool retains.
+    pub(crate) idle_limit: usize,
+    /// Bound in bytes on what one slot retains.
+    pub(crate) local_limit: usize,
+    /// Bound in bytes on idle and in use together; `usize::MAX` for none.
+    pub(crate) limit: usize,
+    pub(crate) align: usize,
+    pub(crate) zero_on_return: bool,
+    pub(crate) collect: Collect,
+    pub(crate) recycle: bool,
+}
+
+impl Config {
+    pub(crate) const DEFAULT_MIN_CLASS: usize = 256;
+    pub(crate) const DEFAULT_MAX_CLASS: usize = 4 << 20;
+    pub(crate) const DEFAULT_IDLE_LIMIT: usize = 64 << 20;
+    pub(crate) const DEFAULT_LOCAL_LIMIT: usize = 4 << 20;
+    /// A cache line: two threads never write to one line through neighbouring blocks.
+    pub(crate) const DEFAULT_ALIGN: usize = 64;
+    pub(crate) const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);
+
+    pub(crate) const DEFAULT: Self = Self {
+        classes: SizeClasses::new(Self::DEFAULT_MIN_CLASS, Self::DEFAULT_MAX_CLASS),
+        idle_limit: Self::DEFAULT_IDLE_LIMIT,
+        local_limit: Self::DEFAULT_LOCAL_LIMIT,
+        limit: usize::MAX,
+        align: Self::DEFAULT_ALIGN,
+        zero_on_return: false,
+        collect: Collect::Background(Self::DEFAULT_INTERVAL),
+        recycle: Recycle::Auto.resolve(),
+    };
+}
+
+impl Recycle {
+    pub(crate) const fn resolve(self) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => !cfg!(any(miri, fuzzing)),
+        }
+    }
+}

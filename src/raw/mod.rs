@@ -1,0 +1,35 @@
+//! Parts: what the tiers are made of. A part imports only the floor and the parts named above it here.
+
+pub(crate) mod size_class;
+
+pub(crate) mod tagged;
+
+pub(crate) mod wipe;
+
+pub(crate) mod config;
+
+pub(crate) mod block;
+
+pub(crate) mod counters;
+
+pub(crate) mod lease;
+
+pub(crate) mod units;
+
+pub(crate) mod thread_id;
+
+pub(crate) mod barrier;
+
+pub(crate) mod gate;
+
+pub(crate) mod magazine;
+
+pub(crate) mod slot;
+
+pub(crate) mod slot_table;
+
+pub(crate) mod generation;
+
+pub(crate) mod reclaim;
+
+pub(crate) mod turn;
