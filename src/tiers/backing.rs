@@ -1,0 +1,160 @@
+//! Backing: where blocks come from and go to. The only caller of `A`; the byte limit is enforced here.
+#![expect(clippy::disallowed_methods, reason = "the home of the calls to `A`")]
+
+use core::alloc::Layout;
+use core::ptr::NonNull;
+
+use crate::alloc::Allocator;
+use crate::error::GetError;
+use crate::raw::lease::raise;
+use crate::raw::size_class::{Class, SizeClasses};
+use crate::sync::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+/// What makes and releases blocks.
+pub(crate) trait Backing: Send + Sync + 'static {
+    /// The size of a block of this class, in bytes.
+    fn size(&self, class: Class) -> usize;
+
+    /// Makes a block.
+    fn allocate(&self, class: Class) -> Result<NonNull<u8>, GetError>;
+
+    /// Takes a block back. May panic, and then has taken it all the same.
+    ///
+    /// # Safety
+    /// `allocate` made the block for this class, and the caller owns it (I1, I2).
+    unsafe fn release(&self, class: Class, block: NonNull<u8>);
+}
+
+/// Byte blocks from an allocator.
+#[derive(Debug)]
+pub(crate) struct Bytes<A> {
+    allocator: A,
+    classes: SizeClasses,
+    align: usize,
+    /// The bound on `allocated`.
+    limit: usize,
+    /// Bytes held from the allocator. Raised before it is asked, lowered after it has taken a block back.
+    allocated: AtomicUsize,
+    peak: AtomicUsize,
+    oversize: Oversize,
+}
+
+/// Blocks above the largest class: never retained, only counted.
+#[derive(Debug, Default)]
+pub(crate) struct Oversize {
+    pub(crate) blocks: AtomicUsize,
+    pub(crate) bytes: AtomicUsize,
+    pub(crate) gets: AtomicU64,
+}
+
+/// Takes bytes off a counter when dropped, also by a panic of the allocator.
+struct Lower<'a>(&'a AtomicUsize, usize);
+
+impl Drop for Lower<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(self.1, Relaxed);
+    }
+}
+
+impl<A: Allocator> Bytes<A> {
+    pub(crate) fn new(allocator: A, classes: SizeClasses, align: usize, limit: usize) -> Self {
+        Self {
+            allocator,
+            classes,
+            align,
+            limit,
+            allocated: AtomicUsize::new(0),
+            peak: AtomicUsize::new(0),
+            oversize: Oversize::default(),
+        }
+    }
+
+    /// The allocator, from a backing that made no block.
+    pub(crate) fn into_allocator(self) -> A {
+        self.allocator
+    }
+
+    fn layout(&self, size: usize) -> Result<Layout, GetError> {
+        let max = isize::MAX as usize - (self.align - 1);
+        Layout::from_size_align(size, self.align).map_err(|_| GetError::CapacityOverflow { requested: size, max })
+    }
+
+    /// Covers `size` more bytes under the limit while `allocate` runs, and afterwards if it succeeds.
+    fn under_limit(
+        &self,
+        size: usize,
+        allocate: impl FnOnce() -> Result<NonNull<u8>, GetError>,
+    ) -> Result<NonNull<u8>, GetError> {
+        if !raise(&self.allocated, size, self.limit) {
+            return Err(GetError::LimitReached {
+                requested: size,
+                allocated: self.allocated.load(Relaxed),
+                limit: self.limit,
+            });
+        }
+        let covered = Lower(&self.allocated, size);
+        let block = allocate()?;
+        core::mem::forget(covered);
+        self.peak.fetch_max(self.allocated.load(Relaxed), Relaxed);
+        Ok(block)
+    }
+
+    fn allocate_exact(&self, size: usize) -> Result<NonNull<u8>, GetError> {
+        let layout = self.layout(size)?;
+        let no_memory = |_| GetError::OutOfMemory { requested: size, align: self.align };
+        self.under_limit(size, || self.allocator.allocate(layout).map(NonNull::cast).map_err(no_memory))
+    }
+
+    /// # Safety
+    /// The block was made here with this size, and the caller owns it.
+    unsafe fn release_exact(&self, size: usize, block: NonNull<u8>) {
+        let Ok(layout) = self.layout(size) else { return };
+        let _lowered = Lower(&self.allocated, size);
+        // SAFETY: (I1) the layout is the one that the block was made with.
+        unsafe { self.allocator.deallocate(block, layout) };
+    }
+
+    /// Makes a block above the largest class.
+    pub(crate) fn allocate_oversize(&self, size: usize) -> Result<NonNull<u8>, GetError> {
+        let block = self.allocate_exact(size)?;
+        self.oversize.blocks.fetch_add(1, Relaxed);
+        self.oversize.bytes.fetch_add(size, Relaxed);
+        self.oversize.gets.fetch_add(1, Relaxed);
+        Ok(block)
+    }
+
+    /// Takes a block above the largest class back. May panic, and then has taken it all the same.
+    ///
+    /// # Safety
+    /// `allocate_oversize` made the block with this size, and the caller owns it.
+    pub(crate) unsafe fn release_oversize(&self, size: usize, block: NonNull<u8>) {
+        self.oversize.blocks.fetch_sub(1, Relaxed);
+        self.oversize.bytes.fetch_sub(size, Relaxed);
+        // SAFETY: (I1) passed on.
+        unsafe { self.release_exact(size, block) };
+    }
+
+    pub(crate) fn oversize(&self) -> &Oversize {
+        &self.oversize
+    }
+
+    /// Bytes held now, and the most that it ever was.
+    pub(crate) fn allocated(&self) -> (usize, usize) {
+        (self.allocated.load(Relaxed), self.peak.load(Relaxed))
+    }
+}
+
+impl<A: Allocator + Send + Sync + 'static> Backing for Bytes<A> {
+    fn size(&self, class: Class) -> usize {
+        self.classes.size(class)
+    }
+
+    fn allocate(&self, class: Class) -> Result<NonNull<u8>, GetError> {
+        self.allocate_exact(self.classes.size(class))
+    }
+
+    unsafe fn release(&self, class: Class, block: NonNull<u8>) {
+        // SAFETY: (I1) passed on: a class has one size.
+        unsafe { self.release_exact(self.classes.size(class), block) };
+    }
+}

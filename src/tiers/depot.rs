@@ -1,0 +1,76 @@
+//! Depot: the current generation, shared by all threads. One queue operation moves a batch.
+#![forbid(unsafe_code)]
+
+use core::ptr::NonNull;
+
+use crate::alloc::FallibleBox;
+use crate::raw::block::Batch;
+use crate::raw::config::Config;
+use crate::raw::generation::Generation;
+use crate::raw::lease::Budget;
+use crate::raw::reclaim::Shared;
+use crate::raw::size_class::{Class, SizeClasses};
+
+#[derive(Debug)]
+pub(crate) struct Depot {
+    pub(crate) generation: Shared<Generation>,
+    sizes: SizeClasses,
+    /// Bytes of one class that a bucket should hold.
+    bucket_bytes: usize,
+}
+
+impl Depot {
+    pub(crate) fn new(config: &Config, generation: FallibleBox<Generation>) -> Self {
+        let bucket_bytes = if config.recycle { config.idle_limit / 4 } else { 0 };
+        Self { generation: Shared::new(generation), sizes: config.classes, bucket_bytes }
+    }
+
+    /// Takes a block. `keep` may move more of the batch that it came with; the rest stays.
+    pub(crate) fn take<R>(
+        &self,
+        class: Class,
+        budget: &Budget,
+        keep: impl FnOnce(&mut Batch) -> R,
+    ) -> Option<(NonNull<u8>, R)> {
+        self.generation.read(|depot| {
+            let mut taken = 0;
+            let hit = depot.bucket(class)?.take(|batch| {
+                let before = batch.len();
+                let block = batch.pop();
+                let kept = keep(batch);
+                taken = before - batch.len();
+                block.map(|block| (block, kept))
+            });
+            budget.unreserve(taken * self.sizes.size(class));
+            hit.flatten()
+        })
+    }
+
+    /// Stores a batch of up to `most` blocks, which `fill` makes once their place and budget are reserved. False, and
+    /// `fill` is not called: there is no room.
+    pub(crate) fn store(&self, class: Class, most: usize, budget: &Budget, fill: impl FnOnce(&mut Batch)) -> bool {
+        let size = self.sizes.size(class);
+        if !budget.reserve(most * size) {
+            return false;
+        }
+        let mut stored = 0;
+        let done = self.generation.read(|depot| {
+            let Some(bucket) = depot.bucket_or_make(class, self.bucket_bytes / size) else { return false };
+            bucket.store(|batch| {
+                fill(batch);
+                stored = batch.len();
+            })
+        });
+        budget.unreserve((most - stored) * size);
+        done
+    }
+
+    /// An empty generation with the buckets that will be needed; none if there is no memory.
+    pub(crate) fn fresh(&self, needed: impl Fn(Class) -> bool) -> Option<FallibleBox<Generation>> {
+        let fresh = Generation::try_new(self.sizes.count())?;
+        for class in self.sizes.all().filter(|class| needed(*class)) {
+            fresh.bucket_or_make(class, self.bucket_bytes / self.sizes.size(class))?;
+        }
+        Some(fresh)
+    }
+}

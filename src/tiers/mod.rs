@@ -1,0 +1,267 @@
+//! The path of a block. [`Tiers::get`] is the way down and [`Tiers::put`] the way back: local, depot, victim, backing.
+//!
+//! The stops do not know of each other; blocks pass from one to the next in this file.
+
+pub(crate) mod local;
+
+pub(crate) mod depot;
+
+pub(crate) mod victim;
+
+pub(crate) mod backing;
+
+pub(crate) mod collect;
+
+mod report;
+
+use core::ptr::NonNull;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::error::GetError;
+use crate::raw::block::Batch;
+use crate::raw::config::Config;
+use crate::raw::counters::{Counters, Why, add};
+use crate::raw::generation::Generation;
+use crate::raw::lease::Budget;
+use crate::raw::size_class::Class;
+use crate::raw::slot::Slot;
+use crate::raw::thread_id::ThreadId;
+use crate::raw::turn::{Turn, TurnLock};
+use crate::raw::units::Units;
+use crate::sync::{AtomicBool, AtomicUsize, CachePadded, Ordering::Relaxed};
+use crate::tiers::backing::Backing;
+use crate::tiers::depot::Depot;
+use crate::tiers::local::{Local, Room};
+use crate::tiers::victim::Victim;
+
+/// One pool's tiers. Fields that every get reads come first; those that the shared paths write have lines of their own.
+#[derive(Debug)]
+pub(crate) struct Tiers<B> {
+    pub(crate) config: Config,
+    local: Local,
+    depot: Depot,
+    victim: Victim,
+    pub(crate) backing: B,
+    counters: Counters,
+    /// Set when the pool closes: what comes back from then on is released.
+    closed: AtomicBool,
+    budget: CachePadded<Budget>,
+    units: CachePadded<Units>,
+    /// Blocks held from the backing, of all classes.
+    blocks: CachePadded<AtomicUsize>,
+    /// A collection has its turn while this is locked. Nobody ever waits for it.
+    turn: TurnLock,
+}
+
+/// A block that a get found.
+#[derive(Debug)]
+pub(crate) struct Got {
+    pub(crate) block: NonNull<u8>,
+    /// It is the only block that the pool holds: from now on there is something to collect.
+    pub(crate) first: bool,
+}
+
+/// Whether this put counted the last unit of a closed pool back, so that the caller must free it.
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Last(pub(crate) bool);
+
+impl<B: Backing> Tiers<B> {
+    /// The backing comes back if there is no memory.
+    pub(crate) fn new(config: Config, backing: B) -> Result<Self, B> {
+        let classes = config.classes.count();
+        let (Some(depot), Some(victim)) = (Generation::try_new(classes), Generation::try_new(classes)) else {
+            return Err(backing);
+        };
+        Ok(Self {
+            config,
+            local: Local::new(&config),
+            depot: Depot::new(&config, depot),
+            victim: Victim::new(config.classes, victim),
+            backing,
+            counters: Counters::new(classes),
+            closed: AtomicBool::new(false),
+            budget: CachePadded::new(Budget::new(config.idle_limit)),
+            units: CachePadded::new(Units::new()),
+            blocks: CachePadded::new(AtomicUsize::new(0)),
+            turn: TurnLock::new(Turn::default()),
+        })
+    }
+
+    /// A block of `class`, from the nearest tier that has one. The caller holds a handle or a unit, and has one unit
+    /// more afterwards.
+    #[inline(always)]
+    pub(crate) fn get(&self, who: ThreadId, class: Class) -> Result<Got, GetError> {
+        // 1. The thread's own magazine, which counts the get as well.
+        if let Some(block) = self.local.take(who, class) {
+            return Ok(Got { block, first: false });
+        }
+        self.get_slow(who, class)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn get_slow(&self, who: ThreadId, class: Class) -> Result<Got, GetError> {
+        let counters = self.counters.of(class);
+        if !self.config.recycle {
+            return self.get_new(None, class);
+        }
+        let slot = self.local.prepare(who, class);
+
+        // 2. The depot. As much of the block's batch as the slot can hold comes along.
+        // SAFETY: (I2) the blocks of a bucket are of its class, and of this pool.
+        let refill = |batch: &mut Batch| unsafe { self.local.refill(slot, class, batch, &self.budget) };
+        if let Some((block, counted)) = self.depot.take(class, &self.budget, refill) {
+            add(&counters.depot_hits);
+            if !counted {
+                self.count_shared_get(class);
+            }
+            return Ok(Got { block, first: false });
+        }
+
+        // 3. The victim, after the depot so that its blocks age out.
+        if let Some(block) = self.victim.take(class, &self.budget) {
+            add(&counters.victim_hits);
+            self.count_get(slot, class);
+            return Ok(Got { block, first: false });
+        }
+
+        // 4. The backing.
+        self.get_new(slot, class)
+    }
+
+    fn get_new(&self, slot: Option<&Slot>, class: Class) -> Result<Got, GetError> {
+        let block = self.backing.allocate(class)?;
+        add(&self.counters.of(class).misses);
+        add(&self.counters.of(class).allocated);
+        let first = self.blocks.fetch_add(1, Relaxed) == 0;
+        self.count_get(slot, class);
+        Ok(Got { block, first })
+    }
+
+    /// Takes a block back, into the nearest tier that has room.
+    ///
+    /// # Safety
+    /// The caller owns the block, which `get` handed out for this class, and its unit, which it gives up. `tiers` may be
+    /// freed as soon as that is counted, so this is no method: no reference to the tiers lives until the end.
+    #[inline(always)]
+    pub(crate) unsafe fn put(tiers: NonNull<Self>, who: ThreadId, class: Class, block: NonNull<u8>) -> Last {
+        // SAFETY: the unit keeps the tiers until it is counted back.
+        let slot = unsafe { &(*tiers.as_ptr()).local }.slot(who);
+        // 1. The thread's own magazine, which counts the put as well.
+        if let Some(inside) = slot.and_then(Slot::enter) {
+            // SAFETY: (I2) passed on.
+            if unsafe { inside.store(class, block) }.is_ok() {
+                return Last(false);
+            }
+        }
+        // SAFETY: passed on; the slot did not take the block.
+        unsafe { Self::put_slow(tiers, who, class, block) }
+    }
+
+    /// # Safety
+    /// As for [`put`](Self::put).
+    #[cold]
+    #[inline(never)]
+    unsafe fn put_slow(tiers: NonNull<Self>, who: ThreadId, class: Class, block: NonNull<u8>) -> Last {
+        // SAFETY: the unit keeps the tiers; it is counted back in the last line, or by the slot in `put_local`.
+        let this = unsafe { &*tiers.as_ptr() };
+        // Relaxed: a hint. A closer that it misses drains the queues again before it frees.
+        let open = this.config.recycle && !this.closed.load(Relaxed);
+        if open {
+            // 1b. The magazine, with a new lease or after a flush to the depot.
+            // SAFETY: (I2) passed on.
+            if unsafe { Self::put_local(tiers, who, class, block) } {
+                return Last(false);
+            }
+            // 2. The depot, alone in its batch.
+            // 3. No room: the block in hand goes back to the backing.
+            if !this.depot.store(class, 1, &this.budget, |batch| batch.add(block)) {
+                // SAFETY: (I2) the depot did not take it.
+                unsafe { this.release(class, block, Why::Discarded) };
+            }
+        } else {
+            // SAFETY: (I2) the caller owns it.
+            unsafe { this.release(class, block, Why::Closed) };
+        }
+        add(&this.counters.of(class).shared_puts);
+        let units: *const Units = &raw const *this.units;
+        // SAFETY: the unit is still ours. From here on nothing but this word is touched.
+        Last(unsafe { &*units }.count_back())
+    }
+
+    /// Stores a block in the thread's slot, after a new lease or a flush. True: it is stored, and counted.
+    ///
+    /// # Safety
+    /// As for [`put`](Self::put); if false, the block and the unit are still the caller's.
+    unsafe fn put_local(tiers: NonNull<Self>, who: ThreadId, class: Class, block: NonNull<u8>) -> bool {
+        // SAFETY: the unit keeps the tiers until `store` has counted it back, and nothing follows that.
+        let this = unsafe { &*tiers.as_ptr() };
+        let Some(slot) = this.local.prepare(who, class) else { return false };
+        let mut room = this.local.room(slot, class, &this.budget);
+        if let Room::Full(full) = room {
+            // The block is in hand and its unit not counted back: that is what keeps the pool during the flush.
+            let flush = |batch: &mut Batch| this.local.flush(slot, full, class, &this.budget, batch);
+            if !this.depot.store(full, this.local.half(full), &this.budget, flush) {
+                return false;
+            }
+            room = this.local.room(slot, class, &this.budget);
+        }
+        let Room::Here(inside) = room else { return false };
+        // SAFETY: (I2) passed on.
+        unsafe { inside.store(class, block) }.is_ok()
+    }
+
+    /// Gives a block back to the backing. A panic of user code stops here; it loses that block at most.
+    ///
+    /// # Safety
+    /// (I2) the caller owns the block, which is of this class and pool.
+    unsafe fn release(&self, class: Class, block: NonNull<u8>, why: Why) {
+        // SAFETY: (I1) passed on.
+        self.catch(|| unsafe { self.backing.release(class, block) });
+        self.counters.released(class, why);
+        self.blocks.fetch_sub(1, Relaxed);
+    }
+
+    /// Runs user code where a panic must not go on (I10).
+    pub(crate) fn catch(&self, user_code: impl FnOnce()) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(user_code)) {
+            // Its drop could panic as well.
+            core::mem::forget(payload);
+            add(&self.counters.release_panics);
+        }
+    }
+
+    fn count_get(&self, slot: Option<&Slot>, class: Class) {
+        if !self.local.count_get(slot, class) {
+            self.count_shared_get(class);
+        }
+    }
+
+    fn count_shared_get(&self, class: Class) {
+        add(&self.counters.of(class).shared_gets);
+        self.units.count_out();
+    }
+
+    /// Counts a block out that no class and no slot knows: an oversize one.
+    pub(crate) fn count_out(&self) {
+        self.units.count_out();
+    }
+
+    /// Whether the pool holds a block of any class, idle or out: then there is, or may be, something to collect.
+    pub(crate) fn holds_blocks(&self) -> bool {
+        self.blocks.load(Relaxed) > 0
+    }
+}
+
+impl<B> Tiers<B> {
+    /// Counts a block back that [`count_out`](Tiers::count_out) counted.
+    ///
+    /// # Safety
+    /// The caller gives its unit up; as for [`Tiers::put`] otherwise.
+    pub(crate) unsafe fn count_back(tiers: NonNull<Self>) -> Last {
+        // SAFETY: the unit keeps the tiers until it is counted; the reference is to that word alone.
+        let units: &Units = unsafe { &(*tiers.as_ptr()).units };
+        Last(units.count_back())
+    }
+}

@@ -1,0 +1,88 @@
+//! Statistics: sums what slots and shared counters say.
+
+use crate::raw::magazine::Magazine;
+use crate::raw::size_class::Class;
+use crate::stats::{ClassStats, CollectorState, Stats};
+use crate::sync::Ordering::Relaxed;
+use crate::tiers::Tiers;
+use crate::tiers::backing::{Backing, Bytes};
+
+/// The part of a class's figures that its magazines hold.
+#[derive(Default)]
+struct Magazines {
+    gets: u64,
+    puts: u64,
+    idle: usize,
+}
+
+impl<B: Backing> Tiers<B> {
+    fn magazines(&self, class: Class) -> Magazines {
+        let mut sum = Magazines::default();
+        for slot in self.local.slots() {
+            for (_, magazine) in slot.used().filter(|(used, _)| *used == class) {
+                sum.gets += magazine.gets();
+                sum.puts += magazine.puts();
+                sum.idle += Magazine::len(magazine);
+            }
+        }
+        sum
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "counts of things that lie in memory")]
+    fn class_stats(&self, class: Class) -> ClassStats {
+        let counters = self.counters.of(class);
+        let local = self.magazines(class);
+        let shared = |f: fn(&crate::raw::counters::ClassCounters) -> &crate::sync::AtomicU64| f(counters).load(Relaxed);
+        let gets = local.gets + shared(|c| &c.shared_gets);
+        let puts = local.puts + shared(|c| &c.shared_puts);
+        let (depot_hits, victim_hits, misses) =
+            (shared(|c| &c.depot_hits), shared(|c| &c.victim_hits), shared(|c| &c.misses));
+        let idle_shared = self.depot.generation.read(|depot| depot.blocks(class))
+            + self.victim.generation.read(|victim| victim.blocks(class));
+        ClassStats {
+            size: self.backing.size(class),
+            allocated: shared(|c| &c.allocated) as usize,
+            // Beside running requests the sums are not of one moment, so differences stop at zero.
+            in_use: gets.saturating_sub(puts) as usize,
+            idle: local.idle + idle_shared,
+            local_hits: gets.saturating_sub(depot_hits + victim_hits + misses),
+            depot_hits,
+            victim_hits,
+            misses,
+            discarded: shared(|c| &c.discarded),
+            trimmed: shared(|c| &c.trimmed),
+            purged: shared(|c| &c.purged),
+        }
+    }
+}
+
+impl<A: crate::alloc::Allocator + Send + Sync + 'static> Tiers<Bytes<A>> {
+    pub(crate) fn stats(&self, collector: CollectorState) -> Stats {
+        let classes: Vec<_> =
+            self.config.classes.all().map(|class| self.class_stats(class)).filter(|class| class.gets() > 0).collect();
+        let bytes =
+            |count: fn(&ClassStats) -> usize| classes.iter().map(|class| count(class) * class.size).sum::<usize>();
+        let oversize = self.backing.oversize();
+        let oversize_bytes = oversize.bytes.load(Relaxed);
+        let (allocated_bytes, peak_bytes) = self.backing.allocated();
+        Stats {
+            oversize_in_use: oversize.blocks.load(Relaxed),
+            oversize_bytes,
+            oversize_gets: oversize.gets.load(Relaxed),
+            allocated_bytes,
+            peak_bytes,
+            in_use_bytes: bytes(|class| class.in_use) + oversize_bytes,
+            idle_bytes: bytes(|class| class.idle),
+            reserved_bytes: self.budget.reserved(),
+            leased_bytes: self.budget.leased(),
+            idle_limit: self.budget.limit(),
+            limit: (self.config.limit != usize::MAX).then_some(self.config.limit),
+            slots: self.local.slots().count(),
+            collections: self.counters.collections.load(Relaxed),
+            shells_waiting: usize::from(self.counters.shells.load(Relaxed) > 0),
+            release_panics: self.counters.release_panics.load(Relaxed),
+            collector,
+            classes,
+        }
+    }
+}
