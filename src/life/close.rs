@@ -1,0 +1,163 @@
+//! Who keeps a pool alive: handles, and units (blocks that are out). The last handle closes it; whoever counts the last
+//! unit after that frees it.
+
+use core::ptr::NonNull;
+use core::time::Duration;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
+
+use crate::alloc::FallibleBox;
+use crate::life::collector::{self, Calls, Member};
+use crate::raw::config::{Collect, Config};
+use crate::raw::units::Handles;
+use crate::stats::CollectorState;
+use crate::tiers::backing::Backing;
+use crate::tiers::collect::Reach;
+use crate::tiers::{Last, Tiers};
+
+/// A pool's part on the heap. Aligned so that a buffer's pointer to it has room for a tag.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct Core<B> {
+    pub(crate) tiers: Tiers<B>,
+    handles: Handles,
+    /// The background thread once this pool is on its list, or that it could not be started.
+    collector: OnceLock<Option<collector::Waker>>,
+}
+
+/// Keeps a pool open. Cloning counts; nothing else does.
+#[derive(Debug)]
+pub(crate) struct Handle<B: Backing>(NonNull<Core<B>>);
+
+// SAFETY: a handle gives shared access to the core, whose parts are all `Sync`, and may be the one that drops it.
+unsafe impl<B: Backing> Send for Handle<B> {}
+// SAFETY: as above.
+unsafe impl<B: Backing> Sync for Handle<B> {}
+
+impl<B: Backing> Handle<B> {
+    /// The backing comes back if there is no memory.
+    pub(crate) fn new(config: Config, backing: B) -> Result<Self, B> {
+        let Ok(place) = FallibleBox::try_new_uninit() else { return Err(backing) };
+        let tiers = Tiers::new(config, backing)?;
+        let core = Core { tiers, handles: Handles::new(), collector: OnceLock::new() };
+        Ok(Self(NonNull::from(FallibleBox::leak(FallibleBox::write(place, core)))))
+    }
+
+    pub(crate) fn tiers(&self) -> &Tiers<B> {
+        &self.core().tiers
+    }
+
+    /// The handle as a pointer that counts; see [`from_raw`](Self::from_raw).
+    pub(crate) fn into_raw(self) -> NonNull<Core<B>> {
+        let core = self.0;
+        core::mem::forget(self);
+        core
+    }
+
+    /// # Safety
+    /// `core` is from `into_raw`, once.
+    pub(crate) unsafe fn from_raw(core: NonNull<Core<B>>) -> Self {
+        Self(core)
+    }
+
+    pub(crate) fn collector_state(&self) -> CollectorState {
+        match (self.tiers().config.collect, self.core().collector.get()) {
+            (Collect::Manual, _) => CollectorState::Manual,
+            (Collect::Background(_), None) => CollectorState::NotStarted,
+            (Collect::Background(_), Some(None)) => CollectorState::Failed,
+            (Collect::Background(_), Some(Some(_))) => CollectorState::Background,
+        }
+    }
+
+    /// Puts the pool on the background thread's list, or wakes the thread if it is there already.
+    pub(crate) fn join_collector(&self, interval: Duration) {
+        let waker = self
+            .core()
+            .collector
+            .get_or_init(|| collector::join(Member::new(self.0.cast(), Core::<B>::CALLS, interval)));
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn core(&self) -> &Core<B> {
+        // SAFETY: the handle keeps the core.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl<B: Backing> Clone for Handle<B> {
+    fn clone(&self) -> Self {
+        self.core().handles.clone_one();
+        Self(self.0)
+    }
+}
+
+impl<B: Backing> Drop for Handle<B> {
+    fn drop(&mut self) {
+        if self.core().handles.drop_one() {
+            // SAFETY: this was the last handle.
+            unsafe { Core::close(self.0) };
+        }
+    }
+}
+
+impl<B: Backing> Core<B> {
+    /// What the background thread calls. Each takes a pointer to a core of this type, from `Member::new`.
+    const CALLS: &Calls = &Calls {
+        // SAFETY: the list keeps the core while it is asked.
+        holds_blocks: |core| unsafe { core.cast::<Self>().as_ref() }.tiers.holds_blocks(),
+        // SAFETY: as above.
+        upgrade: |core| unsafe { core.cast::<Self>().as_ref() }.handles.upgrade(),
+        collect: |core| {
+            // SAFETY: `upgrade` made the handle, and this call has it now.
+            let handle = unsafe { Handle::<B>::from_raw(core.cast()) };
+            handle.tiers().collect(Reach::Idle);
+        },
+    };
+
+    /// A handle for somebody who has a unit only; none once the pool is closing.
+    pub(crate) fn upgrade(&self) -> Option<Handle<B>> {
+        self.handles.upgrade().then(|| Handle(NonNull::from(self)))
+    }
+
+    pub(crate) fn tiers_of(core: NonNull<Self>) -> NonNull<Tiers<B>> {
+        // SAFETY: the pointer is to a core, so its field is in bounds; nothing is read.
+        let tiers = unsafe { &raw mut (*core.as_ptr()).tiers };
+        // SAFETY: a field of an object that is there.
+        unsafe { NonNull::new_unchecked(tiers) }
+    }
+
+    /// # Safety
+    /// The last handle has gone.
+    #[cold]
+    unsafe fn close(core: NonNull<Self>) {
+        // The list goes first, under its lock: what is on it may be upgraded.
+        // SAFETY: the bias in the units keeps the core until `Tiers::close` has settled them.
+        let listed = unsafe { core.as_ref() }.collector.get().is_some_and(Option::is_some);
+        if listed && !collector::leave(core.cast()) {
+            return;
+        }
+        // SAFETY: no handle is left, and none can come: the list was left, and `upgrade` needs one.
+        let closed = unsafe { Tiers::close(Self::tiers_of(core)) };
+        // None: an owner is stuck in its slot, so the pool is leaked.
+        if closed == Some(Last(true)) {
+            // SAFETY: closed, and no unit is left.
+            unsafe { Self::free(core) };
+        }
+    }
+
+    /// # Safety
+    /// The pool is closed, and the caller counted the last unit.
+    #[cold]
+    pub(crate) unsafe fn free(core: NonNull<Self>) {
+        // SAFETY: made by `Handle::new`; nobody else refers to it any more.
+        let core = unsafe { FallibleBox::from_raw(core.as_ptr()) };
+        // A put that had not seen `closed` may have stored a block after the closer's drain.
+        core.tiers.drain_all();
+        // The allocator's own drop is user code (I10).
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(core))) {
+            core::mem::forget(payload);
+        }
+    }
+}

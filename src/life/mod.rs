@@ -1,0 +1,123 @@
+//! What surrounds the path: who keeps a pool alive, who collects it, and what a get does when memory runs short.
+
+pub(crate) mod collector;
+
+pub(crate) mod close;
+
+use core::ptr::NonNull;
+
+use crate::alloc::Allocator;
+use crate::error::GetError;
+use crate::life::close::Core;
+use crate::raw::config::Collect;
+use crate::raw::size_class::Class;
+use crate::raw::thread_id;
+use crate::tiers::backing::{Backing, Bytes};
+use crate::tiers::collect::Reach;
+use crate::tiers::{Got, Last, Tiers};
+
+/// Every function here takes a pointer to the core of which the caller holds a handle or a unit.
+impl<B: Backing> Core<B> {
+    /// Hands out a block, and with it a unit.
+    ///
+    /// # Safety
+    /// The caller holds a handle or a unit.
+    #[inline(always)]
+    pub(crate) unsafe fn get(core: NonNull<Self>, class: Class) -> Result<NonNull<u8>, GetError> {
+        // SAFETY: the caller's handle or unit keeps the core.
+        let tiers = unsafe { &core.as_ref().tiers };
+        match tiers.get(thread_id::current(), class) {
+            Ok(Got { block, first: false }) => Ok(block),
+            // SAFETY: passed on.
+            other => unsafe { Self::get_seldom(core, class, other) },
+        }
+    }
+
+    /// # Safety
+    /// As for [`get`](Self::get).
+    #[cold]
+    #[inline(never)]
+    unsafe fn get_seldom(
+        core: NonNull<Self>,
+        class: Class,
+        result: Result<Got, GetError>,
+    ) -> Result<NonNull<u8>, GetError> {
+        // SAFETY: the caller's handle or unit keeps the core.
+        let this = unsafe { core.as_ref() };
+        let again = || this.tiers.get(thread_id::current(), class);
+        let got = result.or_else(|error| this.purge_for(error, again))?;
+        if got.first {
+            this.wake_collector();
+        }
+        Ok(got.block)
+    }
+
+    /// At the limit, frees what is idle and tries again, once. Beside another thread's collection it gives up.
+    fn purge_for<R>(&self, error: GetError, again: impl FnOnce() -> Result<R, GetError>) -> Result<R, GetError> {
+        match error {
+            GetError::LimitReached { requested, limit, .. } if requested <= limit => {
+                // Collecting needs a handle, or it could run beside the closer.
+                let Some(handle) = self.upgrade() else { return Err(error) };
+                if handle.tiers().collect(Reach::All).already_running { Err(error) } else { again() }
+            }
+            _ => Err(error),
+        }
+    }
+
+    /// The pool holds a block again, so there is something to collect.
+    fn wake_collector(&self) {
+        let Collect::Background(interval) = self.tiers.config.collect else { return };
+        if !self.tiers.config.recycle {
+            return;
+        }
+        if let Some(handle) = self.upgrade() {
+            handle.join_collector(interval);
+        }
+    }
+
+    /// Takes a block back, and with it its unit.
+    ///
+    /// # Safety
+    /// The caller owns the block, which `get` handed out for this class, and gives its unit up.
+    #[inline(always)]
+    pub(crate) unsafe fn put(core: NonNull<Self>, class: Class, block: NonNull<u8>) {
+        // SAFETY: passed on: the unit keeps the core until it is counted back.
+        let last = unsafe { Tiers::put(Self::tiers_of(core), thread_id::current(), class, block) };
+        if last == Last(true) {
+            // SAFETY: it was the last unit of a closed pool.
+            unsafe { Self::free(core) };
+        }
+    }
+}
+
+/// Blocks above the largest class pass the tiers by; they are units all the same.
+impl<A: Allocator + Send + Sync + 'static> Core<Bytes<A>> {
+    /// # Safety
+    /// As for [`get`](Self::get).
+    #[cold]
+    pub(crate) unsafe fn get_oversize(core: NonNull<Self>, size: usize) -> Result<NonNull<u8>, GetError> {
+        // SAFETY: the caller's handle or unit keeps the core.
+        let this = unsafe { core.as_ref() };
+        let allocate = || this.tiers.backing.allocate_oversize(size);
+        let block = allocate().or_else(|error| this.purge_for(error, allocate))?;
+        this.tiers.count_out();
+        Ok(block)
+    }
+
+    /// # Safety
+    /// The caller owns the block, handed out by `get_oversize` with this size, and gives its unit up.
+    #[cold]
+    pub(crate) unsafe fn put_oversize(core: NonNull<Self>, size: usize, block: NonNull<u8>) {
+        {
+            // SAFETY: the unit keeps the core.
+            let this = unsafe { core.as_ref() };
+            // SAFETY: (I1) passed on.
+            this.tiers.catch(|| unsafe { this.tiers.backing.release_oversize(size, block) });
+        }
+        // SAFETY: the unit is given up here.
+        if unsafe { Tiers::count_back(Self::tiers_of(core)) } == Last(true) {
+            // SAFETY: it was the last unit of a closed pool.
+            unsafe { Self::free(core) };
+        }
+    }
+}
