@@ -1,0 +1,316 @@
+//! The buffer. [`Drop`] is where the way back starts.
+
+mod cmp;
+
+mod traits;
+
+use core::mem::MaybeUninit;
+use core::ptr::{self, NonNull};
+use core::slice;
+
+use crate::alloc::{Allocator, Global};
+use crate::error::GetError;
+use crate::life::close::Core;
+use crate::raw::size_class::{Class, MAX_CLASSES};
+use crate::raw::tagged::Tagged;
+use crate::raw::wipe::wipe;
+use crate::tiers::backing::Bytes;
+
+/// A growable byte buffer from a [`Pool`](crate::Pool), with `Vec<u8>`'s methods and their meaning.
+///
+/// It is `'static`, `Send` and `Sync`, may be dropped on any thread, and may outlive every handle of its pool. It always
+/// owns exactly one block, which goes back when it is dropped; what was written into it cannot be read by the next
+/// owner through safe code. `mem::forget` leaks the block, and the pool with it.
+///
+/// ```
+/// use std::io::Write;
+///
+/// let pool = millpond::Pool::new();
+/// let mut buf = pool.get(64);
+/// write!(buf, "{}-{}", 7, 11)?;
+/// buf.push(b'!');
+/// assert_eq!(buf, "7-11!");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct PoolBuf<A: Allocator + Send + Sync + 'static = Global> {
+    /// The block: `cap` bytes, of which the first `len` are initialised (I5).
+    ptr: NonNull<u8>,
+    len: usize,
+    cap: usize,
+    /// The pool, of which this buffer is one unit, and the block's class; [`OVERSIZE`] if it has none.
+    home: Tagged<Core<Bytes<A>>>,
+}
+
+/// The tag of a block above the largest class.
+const OVERSIZE: usize = MAX_CLASSES;
+
+// SAFETY: (I2) a buffer owns its block as a `Vec` does, and the pool's parts are all `Send` and `Sync`.
+unsafe impl<A: Allocator + Send + Sync + 'static> Send for PoolBuf<A> {}
+// SAFETY: as above; a shared buffer can only be read.
+unsafe impl<A: Allocator + Send + Sync + 'static> Sync for PoolBuf<A> {}
+
+impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
+    /// An empty buffer with room for at least `min` bytes.
+    ///
+    /// # Safety
+    /// The caller holds a handle or a unit of `core`.
+    #[inline]
+    pub(crate) unsafe fn new(core: NonNull<Core<Bytes<A>>>, min: usize) -> Result<Self, GetError> {
+        // SAFETY: the caller keeps the core.
+        let classes = unsafe { &core.as_ref().tiers.config.classes };
+        let Some(class) = classes.class_for(min) else {
+            // SAFETY: passed on.
+            return unsafe { Self::new_oversize(core, min) };
+        };
+        let cap = classes.size_for(min);
+        // SAFETY: passed on.
+        let ptr = unsafe { Core::get(core, class)? };
+        Ok(Self { ptr, len: 0, cap, home: Tagged::new(core, class.index()) })
+    }
+
+    /// # Safety
+    /// As for [`new`](Self::new).
+    #[cold]
+    unsafe fn new_oversize(core: NonNull<Core<Bytes<A>>>, min: usize) -> Result<Self, GetError> {
+        // SAFETY: passed on.
+        let ptr = unsafe { Core::get_oversize(core, min)? };
+        Ok(Self { ptr, len: 0, cap: min, home: Tagged::new(core, OVERSIZE) })
+    }
+
+    /// How many bytes the buffer holds.
+    #[inline]
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it holds no byte.
+    #[inline]
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many bytes fit before the buffer has to grow: the size of its block.
+    #[inline]
+    #[must_use]
+    pub const fn capacity(&self) -> usize {
+        self.cap
+    }
+
+    /// The bytes.
+    #[inline]
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        // SAFETY: (I5) the first `len` bytes are initialised, and (I2) the block is this buffer's.
+        unsafe { slice::from_raw_parts(self.ptr.as_ptr(), self.len) }
+    }
+
+    /// The bytes, to be changed.
+    #[inline]
+    #[must_use]
+    pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        // SAFETY: (I5) the first `len` bytes are initialised, and (I2) the block is this buffer's.
+        unsafe { slice::from_raw_parts_mut(self.ptr.as_ptr(), self.len) }
+    }
+
+    /// A pointer to the block, valid for reads of `len` bytes until the buffer grows or is dropped.
+    #[inline]
+    #[must_use]
+    pub const fn as_ptr(&self) -> *const u8 {
+        self.ptr.as_ptr()
+    }
+
+    /// A pointer to the block, valid for writes of `capacity` bytes until the buffer grows or is dropped.
+    #[inline]
+    #[must_use]
+    pub const fn as_mut_ptr(&mut self) -> *mut u8 {
+        self.ptr.as_ptr()
+    }
+
+    /// The rest of the block, to be written before [`set_len`](Self::set_len) declares it initialised.
+    ///
+    /// ```
+    /// let mut buf = millpond::Pool::new().get(16);
+    /// buf.spare_capacity_mut()[0].write(b'x');
+    /// // SAFETY: the first byte was just written.
+    /// unsafe { buf.set_len(1) };
+    /// assert_eq!(buf, "x");
+    /// ```
+    #[inline]
+    #[must_use]
+    pub fn spare_capacity_mut(&mut self) -> &mut [MaybeUninit<u8>] {
+        // SAFETY: `len <= cap`, so this stays inside the block.
+        let spare = unsafe { self.ptr.as_ptr().add(self.len) };
+        // SAFETY: (I2) the block is this buffer's, and `MaybeUninit` asks nothing of its bytes.
+        unsafe { slice::from_raw_parts_mut(spare.cast(), self.cap - self.len) }
+    }
+
+    /// Declares the first `len` bytes initialised.
+    ///
+    /// # Safety
+    /// `len` is at most [`capacity`](Self::capacity), and the bytes below it have been written.
+    #[inline]
+    pub const unsafe fn set_len(&mut self, len: usize) {
+        debug_assert!(len <= self.cap);
+        self.len = len;
+    }
+
+    /// Empties the buffer; the capacity stays.
+    #[inline]
+    pub const fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    /// Keeps the first `len` bytes; does nothing if there are fewer. The capacity stays.
+    #[inline]
+    pub const fn truncate(&mut self, len: usize) {
+        if len < self.len {
+            self.len = len;
+        }
+    }
+
+    /// Makes room for `additional` more bytes. Grows to at least twice the capacity, into another block.
+    ///
+    /// # Panics
+    /// Where [`try_reserve`](Self::try_reserve) would fail; out of memory is treated as `Vec` treats it.
+    #[inline]
+    pub fn reserve(&mut self, additional: usize) {
+        if let Err(error) = self.try_reserve(additional) {
+            failed(error);
+        }
+    }
+
+    /// Makes room for `additional` more bytes.
+    ///
+    /// # Errors
+    /// As [`Pool::try_get`](crate::Pool::try_get); the buffer is then as it was. While it grows it holds both blocks, so
+    /// both must fit under the pool's `limit`.
+    #[inline]
+    pub fn try_reserve(&mut self, additional: usize) -> Result<(), GetError> {
+        if additional <= self.cap - self.len { Ok(()) } else { self.grow(additional) }
+    }
+
+    /// Appends a byte.
+    ///
+    /// # Panics
+    /// As [`reserve`](Self::reserve).
+    #[inline]
+    pub fn push(&mut self, byte: u8) {
+        if self.len == self.cap {
+            self.reserve(1);
+        }
+        // SAFETY: `len < cap`, so this is inside the block.
+        let end = unsafe { self.ptr.add(self.len) };
+        // SAFETY: (I2) the block is this buffer's.
+        unsafe { end.write(byte) };
+        self.len += 1;
+    }
+
+    /// Takes the last byte.
+    #[inline]
+    pub fn pop(&mut self) -> Option<u8> {
+        let last = self.as_slice().last().copied()?;
+        self.len -= 1;
+        Some(last)
+    }
+
+    /// Appends `bytes`.
+    ///
+    /// # Panics
+    /// As [`reserve`](Self::reserve).
+    #[inline]
+    pub fn extend_from_slice(&mut self, bytes: &[u8]) {
+        if let Err(error) = self.try_extend_from_slice(bytes) {
+            failed(error);
+        }
+    }
+
+    /// Appends `bytes`, all or none.
+    ///
+    /// # Errors
+    /// As [`try_reserve`](Self::try_reserve).
+    #[inline]
+    pub fn try_extend_from_slice(&mut self, bytes: &[u8]) -> Result<(), GetError> {
+        self.try_reserve(bytes.len())?;
+        // SAFETY: there is room for `bytes.len()` more, so `len` is inside the block.
+        let end = unsafe { self.ptr.as_ptr().add(self.len) };
+        // SAFETY: as above; `bytes` cannot lie in a block that is borrowed mutably.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), end, bytes.len()) };
+        self.len += bytes.len();
+        Ok(())
+    }
+
+    /// Makes the length `len`, with copies of `value` where it grows.
+    ///
+    /// # Panics
+    /// As [`reserve`](Self::reserve).
+    pub fn resize(&mut self, len: usize, value: u8) {
+        if let Some(additional) = len.checked_sub(self.len) {
+            self.reserve(additional);
+            // SAFETY: `len` before and after is inside the block.
+            let end = unsafe { self.ptr.as_ptr().add(self.len) };
+            // SAFETY: (I2) there is room for `additional` bytes from here on.
+            unsafe { ptr::write_bytes(end, value, additional) };
+        }
+        self.len = len;
+    }
+
+    /// A copy outside the pool.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<u8> {
+        self.as_slice().to_vec()
+    }
+
+    /// Moves to a block with room for `additional` more bytes.
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self, additional: usize) -> Result<(), GetError> {
+        let overflow = GetError::CapacityOverflow { requested: usize::MAX, max: isize::MAX as usize };
+        let needed = self.len.checked_add(additional).ok_or(overflow)?;
+        let target = needed.max(self.cap.saturating_mul(2).min(isize::MAX as usize / 2));
+        // The new block first and the old one back afterwards: one unit is held at any time.
+        let mut grown = self.another(target)?;
+        grown.try_extend_from_slice(self.as_slice())?;
+        core::mem::swap(self, &mut grown);
+        Ok(())
+    }
+
+    /// An empty buffer of the same pool.
+    fn another(&self, min: usize) -> Result<Self, GetError> {
+        // SAFETY: this buffer's unit keeps the core.
+        unsafe { Self::new(self.home.pointer(), min) }
+    }
+}
+
+impl<A: Allocator + Send + Sync + 'static> Drop for PoolBuf<A> {
+    #[inline]
+    fn drop(&mut self) {
+        let core = self.home.pointer();
+        // SAFETY: this buffer's unit keeps the core.
+        if unsafe { core.as_ref() }.tiers.config.zero_on_return {
+            // SAFETY: (I2) the block is this buffer's, of `cap` bytes.
+            unsafe { wipe(self.ptr, self.cap) };
+        }
+        if self.home.tag() == OVERSIZE {
+            // SAFETY: the block is this buffer's, and so is the unit; neither is used again.
+            unsafe { Core::put_oversize(core, self.cap, self.ptr) };
+        } else {
+            // SAFETY: the block is this buffer's, and so is the unit; neither is used again.
+            unsafe { Core::put(core, Class::new(self.home.tag()), self.ptr) };
+        }
+    }
+}
+
+/// What a method without `try_` does with an error: out of memory as `Vec` does, the rest by a panic.
+#[cold]
+#[inline(never)]
+#[track_caller]
+pub(crate) fn failed(error: GetError) -> ! {
+    if let GetError::OutOfMemory { requested, align } = error {
+        if let Ok(layout) = core::alloc::Layout::from_size_align(requested, align) {
+            std::alloc::handle_alloc_error(layout);
+        }
+    }
+    panic!("{error}");
+}

@@ -1,0 +1,189 @@
+//! The knobs of a pool, checked when it is built.
+#![forbid(unsafe_code)]
+
+use core::time::Duration;
+
+use crate::alloc::{Allocator, Global};
+use crate::error::BuildError;
+use crate::pool::Pool;
+use crate::raw::config::{Collect, Config, Recycle};
+use crate::raw::size_class::{MAX_CLASSES, SizeClasses};
+
+/// The smallest `min_class`: four classes per doubling need steps of whole words.
+const LEAST_CLASS: usize = 16;
+/// The largest `max_class`: far beyond what an allocator serves, and far from overflow.
+const LARGEST_CLASS: usize = 1 << (usize::BITS - 4);
+/// The largest `align`: a huge page.
+const LARGEST_ALIGN: usize = 2 << 20;
+
+/// Settings for a pool; from [`Pool::builder`] or [`Pool::builder_in`].
+///
+/// ```
+/// use millpond::{Collect, Pool};
+///
+/// let pool = Pool::builder()
+///     .max_class(64 << 10)
+///     .idle_limit(8 << 20)
+///     .limit(256 << 20)
+///     .collect(Collect::Manual)
+///     .build()?;
+/// assert!(pool.get(5000).capacity() >= 5000);
+///
+/// let error = Pool::builder().min_class(0).build().unwrap_err();
+/// assert_eq!(error.to_string(), "`min_class` is 0, it must be at least 16");
+/// # Ok::<(), millpond::BuildError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct Builder<A = Global> {
+    allocator: A,
+    min_class: usize,
+    max_class: usize,
+    idle_limit: usize,
+    local_limit: usize,
+    limit: Option<usize>,
+    align: usize,
+    zero_on_return: bool,
+    collect: Collect,
+    recycle: Recycle,
+}
+
+impl Pool {
+    /// Settings for a pool on the global allocator.
+    pub const fn builder() -> Builder {
+        Self::builder_in(Global)
+    }
+}
+
+impl<A: Allocator + Send + Sync + 'static> Pool<A> {
+    /// Settings for a pool on `allocator`.
+    pub const fn builder_in(allocator: A) -> Builder<A> {
+        Builder {
+            allocator,
+            min_class: Config::DEFAULT_MIN_CLASS,
+            max_class: Config::DEFAULT_MAX_CLASS,
+            idle_limit: Config::DEFAULT_IDLE_LIMIT,
+            local_limit: Config::DEFAULT_LOCAL_LIMIT,
+            limit: None,
+            align: Config::DEFAULT_ALIGN,
+            zero_on_return: false,
+            collect: Config::DEFAULT.collect,
+            recycle: Recycle::Auto,
+        }
+    }
+}
+
+impl<A: Allocator + Send + Sync + 'static> Builder<A> {
+    /// The size of the smallest blocks in bytes; smaller requests get one of these. Rounded up to a power of two, from
+    /// 16. Default 256.
+    pub fn min_class(mut self, bytes: usize) -> Self {
+        self.min_class = bytes;
+        self
+    }
+
+    /// The size of the largest blocks that are pooled, in bytes; rounded up to a size class. A larger request is
+    /// served from the allocator, exactly, and freed on drop. Default 4 MiB.
+    pub fn max_class(mut self, bytes: usize) -> Self {
+        self.max_class = bytes;
+        self
+    }
+
+    /// The most bytes that the pool keeps idle, over all threads. From one block of the smallest class. Default 64 MiB.
+    pub fn idle_limit(mut self, bytes: usize) -> Self {
+        self.idle_limit = bytes;
+        self
+    }
+
+    /// The most bytes that the pool keeps idle for one thread. Classes above a quarter of it have no per-thread cache.
+    /// From one block of the smallest class. Default 4 MiB.
+    pub fn local_limit(mut self, bytes: usize) -> Self {
+        self.local_limit = bytes;
+        self
+    }
+
+    /// The most bytes that the pool holds from its allocator, idle and in use together; exact. Beyond it `try_get`
+    /// fails and `get` panics. From one block of the smallest class. Default: none.
+    pub fn limit(mut self, bytes: usize) -> Self {
+        self.limit = Some(bytes);
+        self
+    }
+
+    /// The alignment of every block in bytes: a power of two, up to 2 MiB. Default 64, a cache line, so that threads
+    /// that write to neighbouring buffers do not slow each other down.
+    pub fn align(mut self, bytes: usize) -> Self {
+        self.align = bytes;
+        self
+    }
+
+    /// Overwrites the whole capacity of a buffer with zeroes when it is dropped or grows out of its block. For secrets;
+    /// costs what writing the capacity costs. Default: no.
+    pub fn zero_on_return(mut self, zero: bool) -> Self {
+        self.zero_on_return = zero;
+        self
+    }
+
+    /// When to collect. Default: in the background, every 10 s.
+    pub fn collect(mut self, collect: Collect) -> Self {
+        self.collect = collect;
+        self
+    }
+
+    /// Whether to recycle blocks at all. Default: [`Recycle::Auto`].
+    pub fn recycle(mut self, recycle: Recycle) -> Self {
+        self.recycle = recycle;
+        self
+    }
+
+    /// The pool. Nothing is allocated until its first get.
+    ///
+    /// # Errors
+    /// A knob is out of bounds, or two contradict each other; the error names the knob, its value and the bound.
+    pub fn build(self) -> Result<Pool<A>, BuildError> {
+        at_least("min_class", self.min_class, LEAST_CLASS)?;
+        at_most("max_class", self.max_class, LARGEST_CLASS)?;
+        if self.min_class > self.max_class {
+            return Err(BuildError::Inverted { min_class: self.min_class, max_class: self.max_class });
+        }
+        let min_class = self.min_class.next_power_of_two();
+        let classes = SizeClasses::new(min_class, self.max_class.max(min_class));
+        if classes.count() > MAX_CLASSES {
+            return Err(BuildError::TooManyClasses {
+                min_class: self.min_class,
+                max_class: self.max_class,
+                classes: classes.count(),
+                max: MAX_CLASSES,
+            });
+        }
+        at_least("idle_limit", self.idle_limit, min_class)?;
+        at_least("local_limit", self.local_limit, min_class)?;
+        let limit = self.limit.unwrap_or(usize::MAX);
+        at_least("limit", limit, min_class)?;
+        at_least("align", self.align, 1)?;
+        at_most("align", self.align, LARGEST_ALIGN)?;
+        if !self.align.is_power_of_two() {
+            return Err(BuildError::NotPowerOfTwo { knob: "align", value: self.align });
+        }
+        if self.collect == Collect::Background(Duration::ZERO) {
+            return Err(BuildError::ZeroInterval);
+        }
+        let config = Config {
+            classes,
+            idle_limit: self.idle_limit,
+            local_limit: self.local_limit,
+            limit,
+            align: self.align,
+            zero_on_return: self.zero_on_return,
+            collect: self.collect,
+            recycle: self.recycle.resolve(),
+        };
+        Ok(Pool::with_config(self.allocator, config))
+    }
+}
+
+fn at_least(knob: &'static str, value: usize, min: usize) -> Result<(), BuildError> {
+    if value < min { Err(BuildError::TooSmall { knob, value, min }) } else { Ok(()) }
+}
+
+fn at_most(knob: &'static str, value: usize, max: usize) -> Result<(), BuildError> {
+    if value > max { Err(BuildError::TooLarge { knob, value, max }) } else { Ok(()) }
+}

@@ -1,0 +1,242 @@
+//! The handle: where a buffer comes from.
+
+use core::fmt;
+use core::ptr::{self, NonNull};
+use std::sync::PoisonError;
+
+use crate::alloc::{Allocator, Global};
+use crate::buf::PoolBuf;
+use crate::error::GetError;
+use crate::life::close::{Core, Handle};
+use crate::raw::config::{Collect, Config};
+use crate::stats::{Collected, CollectorState, Stats};
+use crate::sync::{AtomicPtr, MutexGuard, Ordering};
+use crate::tiers::backing::Bytes;
+use crate::tiers::collect::Reach;
+
+/// A pool of reusable byte buffers.
+///
+/// A handle: cloning it is cheap and gives the same pool. The pool is closed when the last handle goes: idle blocks are
+/// freed then, and buffers that are still out stay valid and free their block when they are dropped.
+///
+/// Nothing is allocated until the first get, so a pool can be a `static`:
+///
+/// ```
+/// use millpond::Pool;
+///
+/// static POOL: Pool = Pool::new();
+///
+/// let mut buf = POOL.get(4096);
+/// buf.extend_from_slice(b"hello");
+/// assert_eq!(buf, "hello");
+/// drop(buf); // the block goes back, and the next get on this thread has it
+/// assert!(POOL.get(4096).is_empty());
+/// ```
+pub struct Pool<A: Allocator + Send + Sync + 'static = Global> {
+    /// From `Handle::into_raw`; null until the first use.
+    core: AtomicPtr<Core<Bytes<A>>>,
+    /// What the first use makes the core of. Locked by first uses only.
+    seed: Seed<A>,
+}
+
+#[expect(clippy::disallowed_types, reason = "locked by first uses only")]
+type Seed<A> = crate::sync::Mutex<Option<(A, Config)>>;
+
+impl Pool {
+    /// A pool on the global allocator with the default settings; see [`Builder`](crate::Builder) for them.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self::new_in(Global)
+    }
+}
+
+impl<A: Allocator + Send + Sync + 'static> Pool<A> {
+    /// A pool on `allocator` with the default settings; see [`Builder`](crate::Builder) for them.
+    ///
+    /// ```
+    /// use millpond::{Pool, alloc::Global};
+    ///
+    /// static POOL: Pool<Global> = Pool::new_in(Global);
+    /// assert!(POOL.get(1).capacity() >= 1);
+    /// ```
+    #[must_use]
+    pub const fn new_in(allocator: A) -> Self {
+        Self::with_config(allocator, Config::DEFAULT)
+    }
+
+    pub(crate) const fn with_config(allocator: A, config: Config) -> Self {
+        Self { core: AtomicPtr::new(ptr::null_mut()), seed: Seed::new(Some((allocator, config))) }
+    }
+
+    /// An empty buffer with room for at least `min_capacity` bytes.
+    ///
+    /// The capacity is that of the size class, so usually a little more. A size above the largest class is served too,
+    /// exactly, but its block is freed when the buffer is dropped.
+    ///
+    /// # Panics
+    /// Where [`try_get`](Self::try_get) would fail. If the allocator has no memory, the process is treated as `Vec`
+    /// would treat it ([`handle_alloc_error`](std::alloc::handle_alloc_error)).
+    ///
+    /// # Cost
+    /// A few nanoseconds if the thread has an idle block of that size. Each of the ways down costs more: tens of
+    /// nanoseconds from the shared depot, and from the allocator what it takes. A thread's and a pool's first get make
+    /// their tables.
+    #[inline]
+    pub fn get(&self, min_capacity: usize) -> PoolBuf<A> {
+        match self.try_get(min_capacity) {
+            Ok(buf) => buf,
+            Err(error) => crate::buf::failed(error),
+        }
+    }
+
+    /// As [`get`](Self::get), with an error where that panics.
+    ///
+    /// # Errors
+    /// The capacity cannot be, the pool's `limit` is reached, or the allocator has no memory. Before it fails for the
+    /// limit it frees all idle blocks and tries once more, unless another thread is collecting at that moment.
+    ///
+    /// ```
+    /// use millpond::{GetError, Pool};
+    ///
+    /// let pool = Pool::builder().limit(64 << 10).build()?;
+    /// let held = pool.try_get(40 << 10).expect("fits");
+    /// match pool.try_get(40 << 10) {
+    ///     Err(GetError::LimitReached { limit, .. }) => assert_eq!(limit, 64 << 10),
+    ///     other => panic!("{other:?}"),
+    /// }
+    /// drop(held);
+    /// assert!(pool.try_get(40 << 10).is_ok());
+    /// # Ok::<(), millpond::BuildError>(())
+    /// ```
+    #[inline]
+    pub fn try_get(&self, min_capacity: usize) -> Result<PoolBuf<A>, GetError> {
+        // Acquire: pairs with the Release of `start`.
+        let core = match NonNull::new(self.core.load(Ordering::Acquire)) {
+            Some(core) => core,
+            None => self.start()?,
+        };
+        // SAFETY: this handle keeps the core.
+        unsafe { PoolBuf::new(core, min_capacity) }
+    }
+
+    /// Collects once: frees what nobody used through two collections. A block that was used in between is kept.
+    ///
+    /// Requests go on meanwhile, on all threads. If another thread is collecting, nothing happens.
+    ///
+    /// # Cost
+    /// Grows with the number of threads that use the pool and with what is freed. The first collection of a process
+    /// can take 10 ms (Linux prepares `membarrier` then).
+    pub fn collect(&self) -> Collected {
+        self.with_core(|handle| handle.tiers().collect(Reach::Idle)).unwrap_or_default()
+    }
+
+    /// Frees all idle blocks of all threads, at once. If another thread is collecting, nothing happens.
+    ///
+    /// # Cost
+    /// As [`collect`](Self::collect); and the gets that follow have to allocate.
+    pub fn purge(&self) -> Collected {
+        self.with_core(|handle| handle.tiers().collect(Reach::All)).unwrap_or_default()
+    }
+
+    /// What the pool has done and holds.
+    ///
+    /// # Cost
+    /// Visits the figures of every thread that uses the pool: for people and scrapers, not for every request.
+    pub fn stats(&self) -> Stats {
+        let used = self.with_core(|handle| handle.tiers().stats(handle.collector_state()));
+        used.unwrap_or_else(|| match &*self.seed() {
+            Some((_, config)) => Stats {
+                idle_limit: config.idle_limit,
+                limit: (config.limit != usize::MAX).then_some(config.limit),
+                collector: match config.collect {
+                    Collect::Manual => CollectorState::Manual,
+                    Collect::Background(_) => CollectorState::NotStarted,
+                },
+                ..Stats::default()
+            },
+            None => Stats::default(),
+        })
+    }
+
+    fn with_core<R>(&self, f: impl FnOnce(&Handle<Bytes<A>>) -> R) -> Option<R> {
+        // Acquire: pairs with the Release of `start`.
+        let core = NonNull::new(self.core.load(Ordering::Acquire))?;
+        // SAFETY: this handle keeps the core; the borrowed twin is not dropped.
+        let handle = core::mem::ManuallyDrop::new(unsafe { Handle::from_raw(core) });
+        Some(f(&handle))
+    }
+
+    fn seed(&self) -> MutexGuard<'_, Option<(A, Config)>> {
+        // A panic under the lock cannot leave the seed half taken.
+        self.seed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the core. Only a first use comes here, and only first uses wait for it.
+    #[cold]
+    fn start(&self) -> Result<NonNull<Core<Bytes<A>>>, GetError> {
+        let mut seed = self.seed();
+        let Some((allocator, config)) = seed.take() else {
+            // Another first use was faster, and published the core before it let the lock go.
+            let core = NonNull::new(self.core.load(Ordering::Acquire));
+            return core.ok_or_else(no_core::<A>);
+        };
+        let backing = Bytes::new(allocator, config.classes, config.align, config.limit);
+        match Handle::new(config, backing) {
+            Ok(handle) => {
+                let core = handle.into_raw();
+                // Release: pairs with the Acquire of every other use.
+                self.core.store(core.as_ptr(), Ordering::Release);
+                Ok(core)
+            }
+            Err(backing) => {
+                *seed = Some((backing.into_allocator(), config));
+                Err(no_core::<A>())
+            }
+        }
+    }
+}
+
+/// There is no memory for the pool itself.
+fn no_core<A: Allocator + Send + Sync + 'static>() -> GetError {
+    GetError::OutOfMemory { requested: size_of::<Core<Bytes<A>>>(), align: align_of::<Core<Bytes<A>>>() }
+}
+
+impl<A: Allocator + Send + Sync + 'static> Clone for Pool<A> {
+    /// Another handle to the same pool. The first clone of a pool that was never used makes its tables.
+    fn clone(&self) -> Self {
+        if self.core.load(Ordering::Acquire).is_null() {
+            if let Err(error) = self.start() {
+                crate::buf::failed(error);
+            }
+        }
+        let handle = self.with_core(Handle::clone);
+        let core = handle.map_or(ptr::null_mut(), |handle| handle.into_raw().as_ptr());
+        Self { core: AtomicPtr::new(core), seed: Seed::new(None) }
+    }
+}
+
+impl<A: Allocator + Send + Sync + 'static> Drop for Pool<A> {
+    fn drop(&mut self) {
+        if let Some(core) = NonNull::new(*self.core.get_mut()) {
+            // SAFETY: `core` is from `into_raw`, and ends with this handle.
+            drop(unsafe { Handle::from_raw(core) });
+        }
+    }
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<A: Allocator + Send + Sync + 'static> fmt::Debug for Pool<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stats = self.stats();
+        f.debug_struct("Pool")
+            .field("allocated_bytes", &stats.allocated_bytes)
+            .field("in_use_bytes", &stats.in_use_bytes)
+            .field("idle_bytes", &stats.idle_bytes)
+            .finish_non_exhaustive()
+    }
+}
