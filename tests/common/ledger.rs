@@ -1,0 +1,119 @@
+//! An allocator that writes every block down, checks that it comes back once and with its layout, and knows what is out.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "an allocator of its own, with a lock")]
+
+use std::alloc::Layout;
+use std::collections::HashMap;
+use std::ptr::NonNull;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use millpond::alloc::{AllocError, Allocator, Global};
+
+/// Clones share their book. A pool over it must leave nothing: see [`Ledger::assert_empty`].
+#[derive(Clone, Default)]
+pub struct Ledger(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    book: Mutex<Book>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+pub struct Book {
+    live: HashMap<usize, Layout>,
+    pub live_bytes: usize,
+    pub peak_bytes: usize,
+    pub allocations: usize,
+    pub deallocations: usize,
+    /// No allocation may take `live_bytes` above this.
+    limit: Option<usize>,
+}
+
+impl Ledger {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Panics in `allocate` if more than `bytes` would be out.
+    pub fn with_limit(bytes: usize) -> Self {
+        let ledger = Self::new();
+        ledger.book().limit = Some(bytes);
+        ledger
+    }
+
+    fn book(&self) -> std::sync::MutexGuard<'_, Book> {
+        self.0.book.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Blocks that are out.
+    pub fn live(&self) -> usize {
+        self.book().live.len()
+    }
+
+    pub fn live_bytes(&self) -> usize {
+        self.book().live_bytes
+    }
+
+    pub fn peak_bytes(&self) -> usize {
+        self.book().peak_bytes
+    }
+
+    pub fn allocations(&self) -> usize {
+        self.book().allocations
+    }
+
+    pub fn deallocations(&self) -> usize {
+        self.book().deallocations
+    }
+
+    #[track_caller]
+    pub fn assert_empty(&self) {
+        let book = self.book();
+        assert!(book.live.is_empty(), "{} blocks are lost: {:?}", book.live.len(), book.live.values().next());
+        assert_eq!(book.allocations, book.deallocations);
+    }
+
+    /// Waits until `condition` holds, looking again at every change. False after a minute.
+    #[must_use]
+    pub fn wait_until(&self, condition: impl Fn(&Book) -> bool) -> bool {
+        let waiting = self.0.changed.wait_timeout_while(self.book(), Duration::from_secs(60), |book| !condition(book));
+        !waiting.unwrap().1.timed_out()
+    }
+
+    /// Waits until nothing is out. False after a minute.
+    #[must_use]
+    pub fn wait_until_empty(&self) -> bool {
+        self.wait_until(|book| book.live.is_empty())
+    }
+}
+
+// SAFETY: memory comes from `Global`, unchanged; clones share one book.
+unsafe impl Allocator for Ledger {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let mut book = self.book();
+        if let Some(limit) = book.limit {
+            assert!(book.live_bytes + layout.size() <= limit, "{} + {layout:?} pass {limit}", book.live_bytes);
+        }
+        let block = Global.allocate(layout)?;
+        assert!(book.live.insert(block.cast::<u8>().as_ptr().addr(), layout).is_none());
+        book.live_bytes += layout.size();
+        book.peak_bytes = book.peak_bytes.max(book.live_bytes);
+        book.allocations += 1;
+        drop(book);
+        self.0.changed.notify_all();
+        Ok(block)
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        let mut book = self.book();
+        let made = book.live.remove(&block.as_ptr().addr()).expect("a block that is not out comes back");
+        assert_eq!(made, layout, "a block comes back with another layout");
+        book.live_bytes -= layout.size();
+        book.deallocations += 1;
+        // SAFETY: made by `allocate` with this layout, and removed from the book once.
+        unsafe { Global.deallocate(block, layout) };
+        drop(book);
+        self.0.changed.notify_all();
+    }
+}

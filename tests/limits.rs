@@ -1,0 +1,131 @@
+//! No bound in bytes is ever passed: `limit` on idle and in use together, `idle_limit` on what is retained.
+
+mod common;
+
+use std::io::Write;
+
+use common::ledger::Ledger;
+use millpond::{Collect, GetError, Pool, Recycle};
+
+const MIB: usize = 1 << 20;
+
+#[test]
+fn the_limit_is_exact() {
+    let ledger = Ledger::with_limit(MIB);
+    let pool = Pool::builder_in(ledger.clone()).limit(MIB).recycle(Recycle::Always).build().unwrap();
+    let held: Vec<_> = std::iter::from_fn(|| pool.try_get(4096).ok()).collect();
+    assert_eq!((held.len(), ledger.live_bytes()), (256, MIB));
+    let error = pool.try_get(1).unwrap_err();
+    assert_eq!(error, GetError::LimitReached { requested: 256, allocated: MIB, limit: MIB });
+    assert_eq!(error.to_string(), "a block of 256 bytes does not fit: 1048576 of at most 1048576 bytes are allocated");
+    drop((held, pool));
+    ledger.assert_empty();
+}
+
+/// Idle blocks of other sizes, and of other threads, make room.
+#[test]
+fn idle_blocks_are_purged_before_the_limit_fails_a_get() {
+    let ledger = Ledger::with_limit(MIB);
+    let pool =
+        Pool::builder_in(ledger.clone()).limit(MIB).collect(Collect::Manual).recycle(Recycle::Always).build().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| drop((0..100).map(|_| pool.get(4096)).collect::<Vec<_>>()));
+    });
+    assert!(ledger.live_bytes() > MIB / 4);
+    let big = pool.try_get(MIB).expect("the idle blocks are purged");
+    assert_eq!(ledger.live_bytes(), MIB);
+    assert_eq!(pool.stats().collections, 1);
+    drop((big, pool));
+    ledger.assert_empty();
+}
+
+/// Growth at the limit purges too, although a buffer has no handle; without one it fails and nothing is lost.
+#[test]
+fn a_buffer_that_cannot_grow_is_as_it_was() {
+    let ledger = Ledger::with_limit(MIB);
+    let pool =
+        Pool::builder_in(ledger.clone()).limit(MIB).collect(Collect::Manual).recycle(Recycle::Always).build().unwrap();
+    drop((0..100).map(|_| pool.get(4096)).collect::<Vec<_>>());
+    let mut buf = pool.get(100);
+    buf.extend_from_slice(b"first");
+    buf.try_reserve(700 << 10).expect("the idle blocks are purged");
+    let error = buf.try_reserve(900 << 10).unwrap_err();
+    assert!(matches!(error, GetError::LimitReached { limit: MIB, .. }), "{error}");
+    assert_eq!(buf, "first");
+    let error = buf.write_all(&vec![0; MIB]).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::OutOfMemory);
+    drop(pool);
+    assert!(buf.try_reserve(900 << 10).is_err());
+    assert_eq!(buf, "first");
+    drop(buf);
+    ledger.assert_empty();
+}
+
+#[test]
+#[should_panic(expected = "does not fit")]
+fn get_panics_at_the_limit() {
+    let pool = Pool::builder().limit(MIB).build().unwrap();
+    let _held = pool.get(MIB);
+    pool.get(1);
+}
+
+#[test]
+fn oversize_buffers_count_too() {
+    let ledger = Ledger::with_limit(20 * MIB);
+    let pool = Pool::builder_in(ledger.clone()).limit(20 * MIB).build().unwrap();
+    let mut buf = pool.get(5 * MIB);
+    buf.push(3);
+    assert!(matches!(pool.try_get(16 * MIB), Err(GetError::LimitReached { .. })));
+    buf.try_reserve(6 * MIB).expect("5 MiB and the 11 MiB that it moves to fit");
+    assert!(buf.try_reserve(20 * MIB).is_err());
+    assert_eq!(buf, [3]);
+    assert_eq!(pool.stats().oversize_in_use, 1);
+    drop(buf);
+    assert_eq!((ledger.live(), pool.stats().in_use_bytes), (0, 0), "oversize blocks are not retained");
+}
+
+/// Whatever is dropped, no more than `idle_limit` stays, over all tiers and threads.
+#[test]
+fn the_idle_limit_holds() {
+    for (idle_limit, local_limit) in [(256, 256), (5000, 5000), (100_000, 20_000), (3 * MIB, 4 * MIB)] {
+        let ledger = Ledger::new();
+        let pool = Pool::builder_in(ledger.clone())
+            .idle_limit(idle_limit)
+            .local_limit(local_limit)
+            .collect(Collect::Manual)
+            .recycle(Recycle::Always)
+            .build()
+            .unwrap();
+        for _ in 0..3 {
+            std::thread::scope(|scope| {
+                for _ in 0..6 {
+                    scope.spawn(|| {
+                        let sizes = [256, 1000, 4096, 20_000, MIB, 4 * MIB];
+                        for n in 0..60 {
+                            drop(sizes.iter().cycle().take(n).map(|len| pool.get(*len)).collect::<Vec<_>>());
+                        }
+                    });
+                }
+            });
+            assert!(ledger.live_bytes() <= idle_limit, "{idle_limit}\n{}", pool.stats());
+            assert_eq!(ledger.live_bytes(), pool.stats().idle_bytes);
+            pool.collect();
+        }
+        drop(pool);
+        ledger.assert_empty();
+    }
+}
+
+#[test]
+fn a_pool_that_passes_through_retains_nothing() {
+    let ledger = Ledger::new();
+    let pool = Pool::builder_in(ledger.clone()).recycle(Recycle::Never).build().unwrap();
+    for n in 1..100 {
+        drop(pool.get(n * 100));
+        assert_eq!((ledger.live(), ledger.allocations()), (0, n));
+    }
+    let buf = pool.get(1);
+    drop(pool);
+    drop(buf);
+    ledger.assert_empty();
+}
