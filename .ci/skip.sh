@@ -1,0 +1,16 @@
+# shellcheck shell=bash
+# Sourced by the checks that need more than a stable toolchain: how a check that cannot run here says so.
+# CI_NO_SKIP=1 turns a skipped check into a failed one; `.ci/long` sets it.
+
+# A tool that is missing is reported, never fetched behind the reader's back.
+export RUSTUP_AUTO_INSTALL=0
+
+skip() {
+    printf '\n######## SKIPPED: %s ########\n\n' "$1"
+    [ "${CI_NO_SKIP:-0}" = 0 ] || exit 1
+    exit 0
+}
+
+need_nightly() {
+    rustup toolchain list 2>/dev/null | grep -q '^nightly' || skip "no nightly toolchain is installed"
+}
