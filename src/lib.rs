@@ -11,6 +11,9 @@ mod pool;
 #[cfg(not(loom))]
 mod buf;
 
+#[cfg(doc)]
+pub mod docs;
+
 // Life: what surrounds the path.
 #[cfg_attr(loom, expect(dead_code, reason = "models use the parts that they check"))]
 mod life;

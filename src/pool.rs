@@ -32,6 +32,19 @@ use crate::tiers::collect::Reach;
 /// drop(buf); // the block goes back, and the next get on this thread has it
 /// assert!(POOL.get(4096).is_empty());
 /// ```
+///
+/// The allocator is used from all threads, so it must be `Send` and `Sync`:
+///
+/// ```compile_fail,E0277
+/// # use std::{alloc::Layout, ptr::NonNull, rc::Rc};
+/// # use millpond::{Pool, alloc::{AllocError, Allocator, Global}};
+/// struct OfOneThread(Rc<()>);
+/// # unsafe impl Allocator for OfOneThread {
+/// #     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> { Global.allocate(layout) }
+/// #     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) { unsafe { Global.deallocate(block, layout) } }
+/// # }
+/// let pool = Pool::new_in(OfOneThread(Rc::new(())));
+/// ```
 pub struct Pool<A: Allocator + Send + Sync + 'static = Global> {
     /// From `Handle::into_raw`; null until the first use.
     core: AtomicPtr<Core<Bytes<A>>>,

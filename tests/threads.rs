@@ -62,7 +62,7 @@ fn no_block_is_ever_in_two_hands() {
                     let tag = thread << 48 | n;
                     let mut buf = pool.get(2048);
                     buf.extend_from_slice(&tag.to_ne_bytes());
-                    buf.resize(1000, thread as u8);
+                    buf.resize(1000, thread.to_le_bytes()[0]);
                     // A full channel is no reason to wait, or a ring of waiting threads would stand still.
                     if let Err(TrySendError::Full(back) | TrySendError::Disconnected(back)) = next.try_send((tag, buf))
                     {
@@ -83,7 +83,7 @@ fn no_block_is_ever_in_two_hands() {
 
     fn check((tag, buf): (u64, PoolBuf<Ledger>)) {
         assert_eq!(buf[..8], tag.to_ne_bytes());
-        assert!(buf[8..].iter().all(|byte| *byte == (tag >> 48) as u8));
+        assert!(buf[8..].iter().all(|byte| *byte == (tag >> 48).to_le_bytes()[0]));
     }
 }
 

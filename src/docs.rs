@@ -1,0 +1,8 @@
+//! The project's pages, so that their links and examples are checked.
+#![forbid(unsafe_code)]
+
+#[doc = include_str!("../docs/design.md")]
+pub mod design {}
+
+#[doc = include_str!("../docs/safety.md")]
+pub mod safety {}
