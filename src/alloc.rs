@@ -2,6 +2,7 @@
 //!
 //! It is the trait that `bumpalo` and `hashbrown` speak on stable Rust. This is the only file that names the crate, so
 //! that a move to std's trait touches one place.
+#![forbid(unsafe_code)]
 
 pub use allocator_api2::alloc::{AllocError, Allocator, Global};
 
