@@ -5,6 +5,7 @@
 
 mod common;
 
+use std::sync::LazyLock;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,9 @@ use common::ledger::Ledger;
 use millpond::{Collect, Pool, PoolBuf, Recycle};
 
 const THREADS: u64 = 12;
+
+/// A static, so that no reference count of the test's own orders what the pool must order.
+static LEDGER: LazyLock<Ledger> = LazyLock::new(Ledger::new);
 
 type Buffer = PoolBuf<&'static Ledger>;
 
@@ -68,8 +72,7 @@ fn main() {
 
 /// One pool from its first get to its end; threads outlive their handles, and buffers the pool.
 fn round(seed: u64) -> u64 {
-    // Leaked, so that no reference count of the test's own orders what the pool must order.
-    let ledger: &'static Ledger = Box::leak(Box::new(Ledger::new()));
+    let ledger: &'static Ledger = &LEDGER;
     let mut choices = Choices(seed | 1);
     let mut builder = Pool::builder_in(ledger).collect(Collect::Manual).recycle(Recycle::Always);
     if choices.below(2) == 0 {

@@ -3,12 +3,12 @@
 
 use core::ptr::NonNull;
 use core::time::Duration;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
 use crate::alloc::FallibleBox;
 use crate::life::collector::{self, Calls, Member};
 use crate::raw::config::{Collect, Config};
+use crate::raw::contain::contain;
 use crate::raw::units::Handles;
 use crate::stats::CollectorState;
 use crate::tiers::backing::Backing;
@@ -156,8 +156,6 @@ impl<B: Backing> Core<B> {
         // A put that had not seen `closed` may have stored a block after the closer's drain.
         core.tiers.drain_all();
         // The allocator's own drop is user code (I10).
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(core))) {
-            core::mem::forget(payload);
-        }
+        contain(|| drop(core));
     }
 }

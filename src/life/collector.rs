@@ -3,10 +3,11 @@
 
 use core::ptr::NonNull;
 use core::time::Duration;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{MutexGuard, TryLockError};
 use std::thread::{self, Thread};
 use std::time::Instant;
+
+use crate::raw::contain::contain;
 
 /// A pool on the list.
 #[derive(Clone, Copy, Debug)]
@@ -112,7 +113,7 @@ fn run() {
         for Member { pool, calls, .. } in due {
             // A panic of user code is caught where it happens; this keeps the thread for the other pools all the same.
             // SAFETY: `schedule` made the handle that the call uses and drops.
-            let _ = catch_unwind(AssertUnwindSafe(|| unsafe { (calls.collect)(pool) }));
+            contain(|| unsafe { (calls.collect)(pool) });
         }
         match next {
             Some(next) => thread::park_timeout(next.saturating_duration_since(Instant::now())),

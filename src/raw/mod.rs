@@ -6,6 +6,8 @@ pub(crate) mod tagged;
 
 pub(crate) mod wipe;
 
+pub(crate) mod contain;
+
 pub(crate) mod config;
 
 pub(crate) mod block;

@@ -15,11 +15,11 @@ pub(crate) mod collect;
 mod report;
 
 use core::ptr::NonNull;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::error::GetError;
 use crate::raw::block::Batch;
 use crate::raw::config::Config;
+use crate::raw::contain::contain;
 use crate::raw::counters::{Counters, Why, add};
 use crate::raw::generation::Generation;
 use crate::raw::lease::Budget;
@@ -225,9 +225,7 @@ impl<B: Backing> Tiers<B> {
 
     /// Runs user code where a panic must not go on (I10).
     pub(crate) fn catch(&self, user_code: impl FnOnce()) {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(user_code)) {
-            // Its drop could panic as well.
-            core::mem::forget(payload);
+        if contain(user_code) {
             add(&self.counters.release_panics);
         }
     }
