@@ -175,6 +175,7 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
     /// # Panics
     /// Where [`try_reserve`](Self::try_reserve) would fail; out of memory is treated as `Vec` treats it.
     #[inline]
+    #[track_caller]
     pub fn reserve(&mut self, additional: usize) {
         if let Err(error) = self.try_reserve(additional) {
             failed(error);
@@ -196,6 +197,7 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
     /// # Panics
     /// As [`reserve`](Self::reserve).
     #[inline]
+    #[track_caller]
     pub fn push(&mut self, byte: u8) {
         if self.len == self.cap {
             self.reserve(1);
@@ -220,6 +222,7 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
     /// # Panics
     /// As [`reserve`](Self::reserve).
     #[inline]
+    #[track_caller]
     pub fn extend_from_slice(&mut self, bytes: &[u8]) {
         if let Err(error) = self.try_extend_from_slice(bytes) {
             failed(error);
@@ -245,6 +248,7 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
     ///
     /// # Panics
     /// As [`reserve`](Self::reserve).
+    #[track_caller]
     pub fn resize(&mut self, len: usize, value: u8) {
         if let Some(additional) = len.checked_sub(self.len) {
             self.reserve(additional);
@@ -270,7 +274,8 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
         let needed = self.len.checked_add(additional).ok_or(overflow)?;
         let target = needed.max(self.cap.saturating_mul(2).min(isize::MAX as usize / 2));
         // The new block first and the old one back afterwards: one unit is held at any time.
-        let mut grown = self.another(target)?;
+        // Where doubling does not fit under the limit, what is needed may.
+        let mut grown = self.another(target).or_else(|_| self.another(needed))?;
         grown.try_extend_from_slice(self.as_slice())?;
         core::mem::swap(self, &mut grown);
         Ok(())

@@ -9,10 +9,11 @@ use crate::buf::PoolBuf;
 use crate::error::GetError;
 use crate::life::close::{Core, Handle};
 use crate::raw::config::{Collect, Config};
+use crate::raw::contain::contain;
+use crate::raw::slot::Reach;
 use crate::stats::{Collected, CollectorState, Stats};
 use crate::sync::{AtomicPtr, MutexGuard, Ordering};
 use crate::tiers::backing::Bytes;
-use crate::tiers::collect::Reach;
 
 /// A pool of reusable byte buffers.
 ///
@@ -95,6 +96,7 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
     /// nanoseconds from the shared depot, and from the allocator what it takes. A thread's and a pool's first get make
     /// their tables.
     #[inline]
+    #[track_caller]
     pub fn get(&self, min_capacity: usize) -> PoolBuf<A> {
         match self.try_get(min_capacity) {
             Ok(buf) => buf,
@@ -106,7 +108,8 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
     ///
     /// # Errors
     /// The capacity cannot be, the pool's `limit` is reached, or the allocator has no memory. Before it fails for the
-    /// limit it frees all idle blocks and tries once more, unless another thread is collecting at that moment.
+    /// limit it frees all idle blocks of all threads and tries again; if another thread is collecting at that moment it
+    /// waits for that one, 20 ms at most.
     ///
     /// ```
     /// use millpond::{GetError, Pool};
@@ -174,8 +177,8 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
     fn with_core<R>(&self, f: impl FnOnce(&Handle<Bytes<A>>) -> R) -> Option<R> {
         // Acquire: pairs with the Release of `start`.
         let core = NonNull::new(self.core.load(Ordering::Acquire))?;
-        // SAFETY: this handle keeps the core; the borrowed twin is not dropped.
-        let handle = core::mem::ManuallyDrop::new(unsafe { Handle::from_raw(core) });
+        // SAFETY: `core` is from `into_raw`, and this handle keeps it.
+        let handle = unsafe { Handle::borrow_raw(core) };
         Some(f(&handle))
     }
 
@@ -230,9 +233,11 @@ impl<A: Allocator + Send + Sync + 'static> Clone for Pool<A> {
 
 impl<A: Allocator + Send + Sync + 'static> Drop for Pool<A> {
     fn drop(&mut self) {
-        if let Some(core) = NonNull::new(*self.core.get_mut()) {
+        match NonNull::new(*self.core.get_mut()) {
             // SAFETY: `core` is from `into_raw`, and ends with this handle.
-            drop(unsafe { Handle::from_raw(core) });
+            Some(core) => drop(unsafe { Handle::from_raw(core) }),
+            // Never used. The allocator's drop is user code (I10).
+            None => _ = contain(|| drop(self.seed().take())),
         }
     }
 }

@@ -1,10 +1,17 @@
 //! No bound in bytes is ever passed: `limit` on idle and in use together, `idle_limit` on what is retained.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "an allocator of its own, with a lock")]
 
 mod common;
 
+use std::alloc::Layout;
 use std::io::Write;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use common::ledger::Ledger;
+use millpond::alloc::{AllocError, Allocator};
 use millpond::{Collect, GetError, Pool, Recycle};
 
 const MIB: usize = 1 << 20;
@@ -114,6 +121,100 @@ fn the_idle_limit_holds() {
         drop(pool);
         ledger.assert_empty();
     }
+}
+
+/// What a collection has in hand is still retained, as far as the bound is concerned: it may take its time.
+#[test]
+fn the_idle_limit_holds_while_a_collection_releases() {
+    const IDLE: usize = 4 << 20;
+    let ledger = Ledger::new();
+    let hooked = Hooked { ledger: ledger.clone(), hook: Arc::default() };
+    let pool = Pool::builder_in(hooked.clone())
+        .idle_limit(IDLE)
+        .collect(Collect::Manual)
+        .recycle(Recycle::Always)
+        .build()
+        .unwrap();
+    let fill = {
+        let pool = pool.clone();
+        move || {
+            drop((0..400).map(|_| pool.get(20_000)).collect::<Vec<_>>());
+            drop((0..400).map(|_| pool.get(40_000)).collect::<Vec<_>>());
+        }
+    };
+    fill();
+    assert!(ledger.live_bytes() > IDLE / 2);
+    let seen = Arc::new(AtomicUsize::new(0));
+    *hooked.hook.lock().unwrap() = Some(Box::new({
+        let (ledger, seen) = (ledger.clone(), seen.clone());
+        move || {
+            fill();
+            seen.store(ledger.live_bytes(), SeqCst);
+        }
+    }));
+    pool.purge();
+    let seen = seen.load(SeqCst);
+    assert!(seen > 0 && seen <= IDLE, "{seen}");
+    drop(pool);
+    drop(hooked);
+    ledger.assert_empty();
+}
+
+type Hook = Box<dyn FnOnce() + Send>;
+
+/// Runs a hook in the next `deallocate`.
+#[derive(Clone)]
+struct Hooked {
+    ledger: Ledger,
+    hook: Arc<Mutex<Option<Hook>>>,
+}
+
+// SAFETY: memory comes from the ledger, unchanged.
+unsafe impl Allocator for Hooked {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        self.ledger.allocate(layout)
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        let hook = self.hook.lock().unwrap().take();
+        if let Some(hook) = hook {
+            hook();
+        }
+        // SAFETY: passed on.
+        unsafe { self.ledger.deallocate(block, layout) };
+    }
+}
+
+/// Threads that keep to their share get it, although the others' share lies idle in other classes, and although other
+/// threads purge and collect at the same moment.
+#[test]
+fn idle_memory_is_no_reason_to_fail_beside_other_collections() {
+    const THREADS: usize = 4;
+    const LIMIT: usize = THREADS * (256 << 10);
+    let ledger = Ledger::with_limit(LIMIT);
+    let pool = Pool::builder_in(ledger.clone())
+        .limit(LIMIT)
+        .collect(Collect::Background(Duration::from_millis(1)))
+        .recycle(Recycle::Always)
+        .build()
+        .unwrap();
+    let failures = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (pool, failures) = (&pool, &failures);
+            scope.spawn(move || {
+                for n in 0..5000 {
+                    let len = 1000 << ((n + thread) % 6);
+                    let held: Vec<_> = (0..(96 << 10) / (2 * len)).map(|_| pool.try_get(len)).collect();
+                    failures.fetch_add(held.iter().filter(|buf| buf.is_err()).count(), SeqCst);
+                }
+            });
+        }
+    });
+    // Of some 100 000 gets; the wait is bounded, so on a busy machine one may fail.
+    assert!(failures.load(SeqCst) < 50, "{failures:?}\n{}", pool.stats());
+    drop(pool);
+    assert!(ledger.wait_until_empty());
 }
 
 #[test]

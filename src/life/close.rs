@@ -1,6 +1,7 @@
 //! Who keeps a pool alive: handles, and units (blocks that are out). The last handle closes it; whoever counts the last
 //! unit after that frees it.
 
+use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 use core::time::Duration;
 use std::sync::OnceLock;
@@ -9,10 +10,10 @@ use crate::alloc::FallibleBox;
 use crate::life::collector::{self, Calls, Member};
 use crate::raw::config::{Collect, Config};
 use crate::raw::contain::contain;
+use crate::raw::slot::Reach;
 use crate::raw::units::Handles;
 use crate::stats::CollectorState;
 use crate::tiers::backing::Backing;
-use crate::tiers::collect::Reach;
 use crate::tiers::{Last, Tiers};
 
 /// A pool's part on the heap. Aligned so that a buffer's pointer to it has room for a tag.
@@ -69,6 +70,14 @@ impl<B: Backing> Handle<B> {
         }
     }
 
+    /// Somebody else's handle, borrowed: it is not counted and not dropped.
+    ///
+    /// # Safety
+    /// `core` is from `into_raw`, and that handle lives as long as the result is used.
+    pub(crate) unsafe fn borrow_raw(core: NonNull<Core<B>>) -> ManuallyDrop<Self> {
+        ManuallyDrop::new(Self(core))
+    }
+
     /// Puts the pool on the background thread's list, or wakes the thread if it is there already.
     pub(crate) fn join_collector(&self, interval: Duration) {
         let waker = self
@@ -117,8 +126,9 @@ impl<B: Backing> Core<B> {
     };
 
     /// A handle for somebody who has a unit only; none once the pool is closing.
-    pub(crate) fn upgrade(&self) -> Option<Handle<B>> {
-        self.handles.upgrade().then(|| Handle(NonNull::from(self)))
+    pub(crate) fn upgrade(core: NonNull<Self>) -> Option<Handle<B>> {
+        // SAFETY: the caller's unit, or the list of pools, keeps the core.
+        unsafe { core.as_ref() }.handles.upgrade().then_some(Handle(core))
     }
 
     pub(crate) fn tiers_of(core: NonNull<Self>) -> NonNull<Tiers<B>> {

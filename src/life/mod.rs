@@ -5,16 +5,23 @@ pub(crate) mod collector;
 pub(crate) mod close;
 
 use core::ptr::NonNull;
+use core::time::Duration;
+use std::time::Instant;
 
 use crate::alloc::Allocator;
 use crate::error::GetError;
 use crate::life::close::Core;
 use crate::raw::config::Collect;
 use crate::raw::size_class::Class;
+use crate::raw::slot::Reach;
 use crate::raw::thread_id;
+use crate::sync::yield_now;
 use crate::tiers::backing::{Backing, Bytes};
-use crate::tiers::collect::Reach;
 use crate::tiers::{Got, Last, Tiers};
+
+/// How long a get at the limit waits for another thread's collection. A bound, as that one may wait for this thread: the
+/// allocator's `deallocate` is user code.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Every function here takes a pointer to the core of which the caller holds a handle or a unit.
 impl<B: Backing> Core<B> {
@@ -45,32 +52,42 @@ impl<B: Backing> Core<B> {
         // SAFETY: the caller's handle or unit keeps the core.
         let this = unsafe { core.as_ref() };
         let again = || this.tiers.get(thread_id::current(), class);
-        let got = result.or_else(|error| this.purge_for(error, again))?;
+        let got = result.or_else(|error| Self::purge_for(core, error, again))?;
         if got.first {
-            this.wake_collector();
+            Self::wake_collector(core);
         }
         Ok(got.block)
     }
 
-    /// At the limit, frees what is idle and tries again, once. Beside another thread's collection it gives up.
-    fn purge_for<R>(&self, error: GetError, again: impl FnOnce() -> Result<R, GetError>) -> Result<R, GetError> {
+    /// At the limit, frees what is idle and tries again. While another thread is collecting it tries until that one is
+    /// done, and then purges itself; all for [`PATIENCE`] at most.
+    fn purge_for<R>(
+        core: NonNull<Self>,
+        error: GetError,
+        again: impl Fn() -> Result<R, GetError>,
+    ) -> Result<R, GetError> {
         match error {
-            GetError::LimitReached { requested, limit, .. } if requested <= limit => {
-                // Collecting needs a handle, or it could run beside the closer.
-                let Some(handle) = self.upgrade() else { return Err(error) };
-                if handle.tiers().collect(Reach::All).already_running { Err(error) } else { again() }
+            GetError::LimitReached { requested, limit, .. } if requested <= limit => {}
+            _ => return Err(error),
+        }
+        // Collecting needs a handle, or it could run beside the closer.
+        let Some(handle) = Self::upgrade(core) else { return Err(error) };
+        let start = Instant::now();
+        loop {
+            let purged = !handle.tiers().collect(Reach::All).already_running;
+            match again() {
+                Err(GetError::LimitReached { .. }) if !purged && start.elapsed() < PATIENCE => yield_now(),
+                result => return result,
             }
-            _ => Err(error),
         }
     }
 
     /// The pool holds a block again, so there is something to collect.
-    fn wake_collector(&self) {
-        let Collect::Background(interval) = self.tiers.config.collect else { return };
-        if !self.tiers.config.recycle {
-            return;
-        }
-        if let Some(handle) = self.upgrade() {
+    fn wake_collector(core: NonNull<Self>) {
+        // SAFETY: the caller's handle or unit keeps the core.
+        let config = unsafe { &core.as_ref().tiers.config };
+        let Collect::Background(interval) = config.collect else { return };
+        if let Some(handle) = Self::upgrade(core).filter(|_| config.recycle) {
             handle.join_collector(interval);
         }
     }
@@ -99,7 +116,7 @@ impl<A: Allocator + Send + Sync + 'static> Core<Bytes<A>> {
         // SAFETY: the caller's handle or unit keeps the core.
         let this = unsafe { core.as_ref() };
         let allocate = || this.tiers.backing.allocate_oversize(size);
-        let block = allocate().or_else(|error| this.purge_for(error, allocate))?;
+        let block = allocate().or_else(|error| Self::purge_for(core, error, allocate))?;
         this.tiers.count_out();
         Ok(block)
     }

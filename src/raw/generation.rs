@@ -21,8 +21,11 @@ pub(crate) struct Bucket {
 const ONE_CELL: u64 = 1 << 32;
 
 impl Bucket {
-    fn new(cells: usize) -> Self {
-        Self { queue: ArrayQueue::new(cells), cells: cells as u64, held: AtomicU64::new(0) }
+    /// None: no memory.
+    fn try_new(cells: usize) -> Option<Self> {
+        // `ArrayQueue::new` aborts where there is no memory. Asking for as much just before makes that unlikely.
+        Vec::<(usize, Batch)>::new().try_reserve_exact(cells).ok()?;
+        Some(Self { queue: ArrayQueue::new(cells), cells: cells as u64, held: AtomicU64::new(0) })
     }
 
     /// Takes a batch out and lets `f` have of it what it wants; the rest goes back, into the same cell.
@@ -111,7 +114,7 @@ impl Generation {
         if let Some(bucket) = self.bucket(class) {
             return Some(bucket);
         }
-        let made = FallibleBox::try_new(Bucket::new(cells_for(blocks))).ok()?;
+        let made = FallibleBox::try_new(Bucket::try_new(cells_for(blocks))?).ok()?;
         let made = FallibleBox::into_raw(made);
         let place = self.buckets.get(class.index())?;
         // Release: the bucket comes before the pointer to it.

@@ -60,7 +60,7 @@ impl<T> Shared<T> {
     ///
     /// # Safety
     /// While the reference lives nobody calls `rotate` or `exchange`.
-    pub(crate) unsafe fn settled(&self) -> &T {
+    pub(crate) unsafe fn current(&self) -> &T {
         // Acquire: pairs with the Release of `replace`.
         // SAFETY: it is not replaced, hence not retired, while the reference lives.
         unsafe { &*self.current.load(Ordering::Acquire) }

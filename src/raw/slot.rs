@@ -30,6 +30,15 @@ pub(crate) struct Inside<'slot> {
     _entered: Entered<'slot>,
 }
 
+/// How much a collection takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// What was idle since the last collection, in a slot, or lies in the victim.
+    Idle,
+    /// All that is idle.
+    All,
+}
+
 /// A collector or the closer holds the slot, until it reinstates the owner.
 #[derive(Debug)]
 pub(crate) struct Seized<'slot>(&'slot Slot);
@@ -71,8 +80,8 @@ impl Slot {
     }
 
     /// Whether a collector would find something: blocks, or credit. A glance from outside.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.used().all(|(_, magazine)| magazine.room() == 0)
+    pub(crate) fn has_something(&self) -> bool {
+        self.used().any(|(_, magazine)| magazine.room() > 0)
     }
 
     pub(crate) fn revoke(&self) {
@@ -99,19 +108,21 @@ impl Slot {
         unsafe { magazine.as_ref() }
     }
 
-    /// Takes the `count` oldest blocks of a class out and ends the lease of all that its magazine then has no use for.
+    /// Takes the `count` oldest blocks of a class out, and from the slot's credit all that then covers no block. Returns
+    /// those bytes; the caller ends their lease, once the blocks are covered otherwise or released.
     ///
     /// # Safety
     /// The caller holds the slot.
-    unsafe fn cut(&self, class: Class, size: usize, count: usize, budget: &Budget, out: impl FnMut(NonNull<u8>)) {
-        let Some(magazine) = self.magazine(class) else { return };
+    #[must_use]
+    unsafe fn cut(&self, class: Class, size: usize, count: usize, out: impl FnMut(NonNull<u8>)) -> usize {
+        let Some(magazine) = self.magazine(class) else { return 0 };
         // SAFETY: (I3) passed on.
         unsafe { magazine.take_oldest(count, out) };
         let freed = (magazine.room() - magazine.len()) * size;
         // SAFETY: (I3) passed on; `len` blocks stay covered.
         unsafe { magazine.set_room(magazine.len()) };
         self.leased.store(self.leased.load(Ordering::Relaxed) - freed, Ordering::Relaxed);
-        budget.end_lease(freed);
+        freed
     }
 }
 
@@ -158,8 +169,15 @@ impl Inside<'_> {
         let Some(magazine) = self.slot.magazine(class) else { return false };
         let room = magazine.room();
         let leased = self.slot.leased.load(Ordering::Relaxed);
-        let most = blocks.min(magazine.capacity() - room).min((limit - leased.min(limit)) / size);
-        let Some(blocks) = [most, 1].into_iter().find(|n| (1..=most).contains(n) && budget.lease(n * size)) else {
+        let most = blocks.min(magazine.capacity() - room).min(limit.saturating_sub(leased) / size);
+        if most == 0 {
+            return false;
+        }
+        let blocks = if budget.lease(most * size) {
+            most
+        } else if most > 1 && budget.lease(size) {
+            1
+        } else {
             return false;
         };
         self.slot.leased.store(leased + blocks * size, Ordering::Relaxed);
@@ -184,57 +202,53 @@ impl Inside<'_> {
         self.slot.used().map(bytes).filter(|(bytes, _)| *bytes > 0).max().map(|(_, class)| class)
     }
 
-    /// Takes the older half of a class's magazine. Unless `keep_lease`, its unused credit goes back with it.
-    pub(crate) fn take_older_half(
-        &self,
-        class: Class,
-        size: usize,
-        keep_lease: bool,
-        budget: &Budget,
-        batch: &mut Batch,
-    ) {
+    /// Takes the older half of a class's magazine, whose room stays.
+    pub(crate) fn take_older_half(&self, class: Class, batch: &mut Batch) {
         let Some(magazine) = self.slot.magazine(class) else { return };
-        let half = magazine.len().div_ceil(2).min(BATCH);
-        if keep_lease {
-            // SAFETY: (I3) the gate is held.
-            unsafe { magazine.take_oldest(half, |block| batch.add(block)) };
-        } else {
-            // SAFETY: (I3) the gate is held.
-            unsafe { self.slot.cut(class, size, half, budget, |block| batch.add(block)) };
-        }
+        // SAFETY: (I3) the gate is held.
+        unsafe { magazine.take_oldest(half(magazine), |block| batch.add(block)) };
+    }
+
+    /// As [`take_older_half`](Self::take_older_half), and gives back the credit that then covers no block. The depot has
+    /// covered the blocks already.
+    pub(crate) fn give_up_older_half(&self, class: Class, size: usize, budget: &Budget, batch: &mut Batch) {
+        let Some(magazine) = self.slot.magazine(class) else { return };
+        // SAFETY: (I3) the gate is held.
+        budget.end_lease(unsafe { self.slot.cut(class, size, half(magazine), |block| batch.add(block)) });
     }
 }
 
 impl Seized<'_> {
-    /// Takes out, oldest first, the blocks that nobody used since the last collection, or all of them; gives the
-    /// credit that covers no block back.
-    pub(crate) fn sweep(
-        &self,
-        all: bool,
-        sizes: &SizeClasses,
-        budget: &Budget,
-        mut out: impl FnMut(Class, NonNull<u8>),
-    ) {
+    /// Takes out, oldest first, the blocks that nobody used since the last collection, or all of them. Returns the bytes
+    /// of credit that the slot gives up; the caller ends their lease once the blocks are released.
+    #[must_use]
+    pub(crate) fn sweep(&self, reach: Reach, sizes: &SizeClasses, mut out: impl FnMut(Class, NonNull<u8>)) -> usize {
+        let mut freed = 0;
         for (class, magazine) in self.0.used() {
             // SAFETY: (I3) the slot is seized.
             let idle = unsafe { magazine.restart_mark() };
-            let count = if all { magazine.len() } else { idle };
+            let count = if reach == Reach::All { magazine.len() } else { idle };
             // SAFETY: (I3) the slot is seized.
-            unsafe { self.0.cut(class, sizes.size(class), count, budget, |block| out(class, block)) };
+            freed += unsafe { self.0.cut(class, sizes.size(class), count, |block| out(class, block)) };
         }
+        freed
     }
 
     /// Blocks that the slot counted out, less those that it counted back.
-    pub(crate) fn units(&self) -> isize {
+    pub(crate) fn units(&self) -> i64 {
         self.0.units()
     }
 }
 
+/// The older half of a magazine: what one batch holds at most.
+fn half(magazine: &Magazine) -> usize {
+    magazine.len().div_ceil(2).min(BATCH)
+}
+
 impl Slot {
     /// See [`Seized::units`]; a glance from outside.
-    #[expect(clippy::cast_possible_truncation, reason = "a difference of counters, of blocks that lie in memory")]
-    fn units(&self) -> isize {
-        let difference = |(_, magazine): (Class, &Magazine)| magazine.gets().wrapping_sub(magazine.puts()) as isize;
+    fn units(&self) -> i64 {
+        let difference = |(_, magazine): (Class, &Magazine)| magazine.gets().wrapping_sub(magazine.puts()) as i64;
         self.used().map(difference).sum()
     }
 }

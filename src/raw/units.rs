@@ -3,20 +3,23 @@
 //! A buffer owns no reference count. A slot counts its own gets and puts inside its gate; every other path counts in
 //! `live`, which starts at a bias so that it cannot reach zero before the closer has added the slots' sum and taken
 //! the bias away. Whoever makes it zero then frees the pool.
+//!
+//! Until then it may drift without bound: where slots count the gets and the shared way the puts, it falls by one for each
+//! buffer that passes, for ever. 64 bits last for centuries of that, 32 would not last for an hour.
 #![forbid(unsafe_code)]
 
-use crate::sync::{AtomicIsize, AtomicUsize, Ordering};
+use crate::sync::{AtomicI64, AtomicUsize, Ordering};
 
-const BIAS: isize = isize::MAX / 2;
+const BIAS: i64 = i64::MAX / 2;
 
 #[derive(Debug)]
 pub(crate) struct Units {
-    live: AtomicIsize,
+    live: AtomicI64,
 }
 
 impl Units {
     pub(crate) fn new() -> Self {
-        Self { live: AtomicIsize::new(BIAS) }
+        Self { live: AtomicI64::new(BIAS) }
     }
 
     /// Counts a block out. The caller holds a handle or another unit, so nobody frees the pool meanwhile.
@@ -35,7 +38,7 @@ impl Units {
     /// The closer's part: adds what the slots counted out less what they counted back, and ends the bias.
     /// The closer's last touch of the pool. True if it must free the pool.
     #[must_use]
-    pub(crate) fn settle(&self, slots: isize) -> bool {
+    pub(crate) fn settle(&self, slots: i64) -> bool {
         let change = slots - BIAS;
         // Release: as in `count_back`.
         self.settled(self.live.fetch_add(change, Ordering::Release) + change == 0)

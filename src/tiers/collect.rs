@@ -7,21 +7,13 @@ use std::time::Instant;
 use crate::raw::counters::{Why, add};
 use crate::raw::generation::Generation;
 use crate::raw::size_class::Class;
+use crate::raw::slot::Reach;
 use crate::raw::turn::Turn;
 use crate::raw::units::Units;
 use crate::stats::{Collected, Freed};
 use crate::sync::{MutexGuard, Ordering::Relaxed};
 use crate::tiers::backing::Backing;
 use crate::tiers::{Last, Tiers};
-
-/// How much a collection takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reach {
-    /// What was idle since the last collection, in a slot, or lies in the victim.
-    Idle,
-    /// All that is idle.
-    All,
-}
 
 impl<B: Backing> Tiers<B> {
     /// Collects, unless another thread is at it. The caller holds a handle, so the pool is not closing.
@@ -40,7 +32,7 @@ impl<B: Backing> Tiers<B> {
             collected.local.add(1, self.backing.size(class));
         };
         // SAFETY: the turn is ours, and our caller's handle keeps the pool from closing.
-        let swept = unsafe { self.local.sweep(reach == Reach::All, &self.budget, release) };
+        let swept = unsafe { self.local.sweep(reach, &self.budget, release) };
         collected.slots = swept.visited;
         collected.slots_skipped = swept.skipped;
 
@@ -49,10 +41,10 @@ impl<B: Backing> Tiers<B> {
 
         // 3. The victim; and then the depot becomes the victim, or is emptied too.
         // SAFETY: the turn is ours, so nobody exchanges the generations before `rotate`.
-        self.drain(unsafe { self.victim.generation.settled() }, why, &mut collected.victim);
+        self.drain(unsafe { self.victim.generation.current() }, why, &mut collected.victim);
         match reach {
             // SAFETY: as above.
-            Reach::All => self.drain(unsafe { self.depot.generation.settled() }, why, &mut collected.depot),
+            Reach::All => self.drain(unsafe { self.depot.generation.current() }, why, &mut collected.depot),
             Reach::Idle => self.rotate(&mut turn),
         }
         self.open_shell(&mut turn, why, &mut collected.victim);
@@ -103,9 +95,9 @@ impl<B: Backing> Tiers<B> {
     fn drain(&self, generation: &Generation, why: Why, freed: &mut Freed) {
         generation.drain(|class, block| {
             let size = self.backing.size(class);
-            self.budget.unreserve(size);
             // SAFETY: (I2) it was popped, so it is ours alone.
             unsafe { self.release(class, block, why) };
+            self.budget.unreserve(size);
             freed.add(1, size);
         });
     }
@@ -137,7 +129,7 @@ impl<B: Backing> Tiers<B> {
         let mut freed = Freed::default();
         for generation in [&self.depot.generation, &self.victim.generation] {
             // SAFETY: without a handle nobody exchanges the generations.
-            self.drain(unsafe { generation.settled() }, Why::Closed, &mut freed);
+            self.drain(unsafe { generation.current() }, Why::Closed, &mut freed);
         }
         if let Some(shell) = self.turn().as_ref().and_then(|turn| turn.shell.as_ref()) {
             self.drain(shell.value(), Why::Closed, &mut freed);

@@ -9,7 +9,7 @@ use crate::raw::config::Config;
 use crate::raw::lease::{Budget, LEASE};
 use crate::raw::magazine::MAGAZINE;
 use crate::raw::size_class::{Class, MAX_CLASSES, SizeClasses};
-use crate::raw::slot::{Inside, Slot};
+use crate::raw::slot::{Inside, Reach, Slot};
 use crate::raw::slot_table::SlotTable;
 use crate::raw::thread_id::{self, ThreadId};
 use crate::sync::yield_now;
@@ -37,7 +37,7 @@ pub(crate) enum Room<'slot> {
     /// It can, now.
     Here(Inside<'slot>),
     /// It could after a flush of this class.
-    Full(Class),
+    AfterFlushOf(Class),
     /// It cannot, or the owner is kept out.
     Refused,
 }
@@ -115,10 +115,10 @@ impl Local {
         let Some(inside) = slot.enter() else { return Room::Refused };
         let size = self.sizes.size(class);
         if inside.is_full(class) {
-            return Room::Full(class);
+            return Room::AfterFlushOf(class);
         }
         if inside.space(class) == 0 && !inside.lease(class, size, (LEASE / size).max(1), self.limit, budget) {
-            return inside.heaviest(&self.sizes).map_or(Room::Refused, Room::Full);
+            return inside.heaviest(&self.sizes).map_or(Room::Refused, Room::AfterFlushOf);
         }
         Room::Here(inside)
     }
@@ -132,7 +132,11 @@ impl Local {
     /// gives its credit up too.
     pub(crate) fn flush(&self, slot: &Slot, class: Class, wanted: Class, budget: &Budget, batch: &mut Batch) {
         if let Some(inside) = slot.enter() {
-            inside.take_older_half(class, self.sizes.size(class), class == wanted, budget, batch);
+            if class == wanted {
+                inside.take_older_half(class, batch);
+            } else {
+                inside.give_up_older_half(class, self.sizes.size(class), budget, batch);
+            }
         }
     }
 
@@ -143,37 +147,42 @@ impl Local {
     /// The caller is the only collector, and the pool is not closing.
     pub(crate) unsafe fn sweep(
         &self,
-        all: bool,
+        reach: Reach,
         budget: &Budget,
         mut release: impl FnMut(Class, NonNull<u8>),
     ) -> Swept {
         let mut swept = Swept::default();
         let mut taken = Vec::new();
-        let mut slots = self.slots.iter().filter(|slot| !slot.is_idle()).peekable();
+        let mut slots = self.slots.iter().filter(|slot| slot.has_something()).peekable();
         while slots.peek().is_some() {
             let mut group = [None; SWEPT_TOGETHER];
+            // `zip` asks the places first, so it takes no slot for which there is none.
             for (place, slot) in group.iter_mut().zip(&mut slots) {
                 slot.revoke();
                 *place = Some(slot);
                 swept.visited += 1;
             }
             let fenced = barrier::heavy();
+            let mut freed = 0;
             for slot in group.into_iter().flatten() {
                 // SAFETY: revoked above, the fence has worked, and the caller is the only collector.
                 let seized = if fenced { unsafe { slot.seize() } } else { None };
                 match seized {
-                    Some(seized) => seized.sweep(all, &self.sizes, budget, |class, block| {
-                        if taken.try_reserve(1).is_ok() {
-                            taken.push((class, block));
-                        } else {
-                            release(class, block);
-                        }
-                    }),
+                    Some(seized) => {
+                        freed += seized.sweep(reach, &self.sizes, |class, block| {
+                            if taken.try_reserve(1).is_ok() {
+                                taken.push((class, block));
+                            } else {
+                                release(class, block);
+                            }
+                        });
+                    }
                     None => swept.skipped += 1,
                 }
                 slot.reinstate();
             }
             taken.drain(..).for_each(|(class, block)| release(class, block));
+            budget.end_lease(freed);
         }
         swept
     }
@@ -184,15 +193,15 @@ impl Local {
     ///
     /// # Safety
     /// The caller closes the pool; no collector runs, nor will.
-    pub(crate) unsafe fn close(&self, budget: &Budget, mut out: impl FnMut(Class, NonNull<u8>)) -> Option<isize> {
+    pub(crate) unsafe fn close(&self, budget: &Budget, mut out: impl FnMut(Class, NonNull<u8>)) -> Option<i64> {
         self.slots.seal();
         self.slots.iter().for_each(Slot::revoke);
         if !barrier::heavy() {
             return None;
         }
-        let start = Instant::now();
         let mut units = 0;
         for slot in self.slots.iter() {
+            let start = Instant::now();
             let seized = loop {
                 // SAFETY: revoked above, the fence has worked, and the caller is the closer.
                 if let Some(seized) = unsafe { slot.seize() } {
@@ -204,7 +213,7 @@ impl Local {
                 yield_now();
             };
             units += seized.units();
-            seized.sweep(true, &self.sizes, budget, &mut out);
+            budget.end_lease(seized.sweep(Reach::All, &self.sizes, &mut out));
         }
         Some(units)
     }

@@ -61,7 +61,7 @@ pub(crate) struct Got {
     pub(crate) first: bool,
 }
 
-/// Whether this put counted the last unit of a closed pool back, so that the caller must free it.
+/// Whether that was the last unit of a closed pool, so that the caller must free the pool.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Last(pub(crate) bool);
@@ -169,14 +169,14 @@ impl<B: Backing> Tiers<B> {
         // Relaxed: a hint. A closer that it misses drains the queues again before it frees.
         let open = this.config.recycle && !this.closed.load(Relaxed);
         if open {
-            // 1b. The magazine, with a new lease or after a flush to the depot.
+            // 2. The magazine, with a new lease or after a flush to the depot.
             // SAFETY: (I2) passed on.
             if unsafe { Self::put_local(tiers, who, class, block) } {
                 return Last(false);
             }
-            // 2. The depot, alone in its batch.
-            // 3. No room: the block in hand goes back to the backing.
+            // 3. The depot, alone in its batch.
             if !this.depot.store(class, 1, &this.budget, |batch| batch.add(block)) {
+                // 4. No room: the block in hand goes back to the backing.
                 // SAFETY: (I2) the depot did not take it.
                 unsafe { this.release(class, block, Why::Discarded) };
             }
@@ -199,7 +199,7 @@ impl<B: Backing> Tiers<B> {
         let this = unsafe { &*tiers.as_ptr() };
         let Some(slot) = this.local.prepare(who, class) else { return false };
         let mut room = this.local.room(slot, class, &this.budget);
-        if let Room::Full(full) = room {
+        if let Room::AfterFlushOf(full) = room {
             // The block is in hand and its unit not counted back: that is what keeps the pool during the flush.
             let flush = |batch: &mut Batch| this.local.flush(slot, full, class, &this.budget, batch);
             if !this.depot.store(full, this.local.half(full), &this.budget, flush) {
