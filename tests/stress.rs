@@ -5,11 +5,11 @@
 
 mod common;
 
-use std::sync::LazyLock;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use common::ledger::Ledger;
+use crossbeam_queue::ArrayQueue;
 use millpond::{Collect, Pool, PoolBuf, Recycle};
 
 const THREADS: u64 = 12;
@@ -73,7 +73,7 @@ fn main() {
 }
 
 fn warm_up() {
-    let pool = Pool::new();
+    let pool = Pool::builder().collect(Collect::Manual).build().expect("sound");
     drop((0..100).map(|_| pool.get(4096)).collect::<Vec<_>>());
     pool.collect();
 }
@@ -87,22 +87,26 @@ fn round(seed: u64) -> u64 {
         builder = builder.max_class(16 << 10).idle_limit(256 << 10).local_limit(64 << 10);
     }
     let pool = builder.build().expect("sound");
-    let (send, receive) = sync_channel::<Tagged>(64);
+    let sent = Arc::new(ArrayQueue::new(64));
     let workers: Vec<_> = (0..THREADS)
         .map(|n| {
-            let (pool, send, seed) = (pool.clone(), send.clone(), choices.below(u64::MAX >> 33) << 8 | n);
-            std::thread::spawn(move || worker(pool, &send, Choices(seed | 1 << 50), n))
+            let (pool, sent, seed) = (pool.clone(), sent.clone(), choices.below(u64::MAX >> 33) << 8 | n);
+            std::thread::spawn(move || worker(pool, &sent, Choices(seed | 1 << 50), n))
         })
         .collect();
-    drop((pool, send));
-    // The receiver never gets: all that it drops was another thread's.
-    receive.into_iter().for_each(drop);
+    drop(pool);
+    // This thread never gets: all that it drops was another thread's.
+    while !sent.is_empty() || workers.iter().any(|worker| !worker.is_finished()) {
+        if sent.pop().is_none() {
+            std::thread::yield_now();
+        }
+    }
     let operations = workers.into_iter().map(|worker| worker.join().expect("no worker fails")).sum();
     ledger.assert_empty();
     operations
 }
 
-fn worker(pool: Pool<&'static Ledger>, send: &SyncSender<Tagged>, mut choices: Choices, n: u64) -> u64 {
+fn worker(pool: Pool<&'static Ledger>, sent: &ArrayQueue<Tagged>, mut choices: Choices, n: u64) -> u64 {
     let mut held: Vec<Tagged> = Vec::new();
     let mut pool = Some(pool);
     let operations = 2000 + choices.below(2000);
@@ -122,7 +126,7 @@ fn worker(pool: Pool<&'static Ledger>, send: &SyncSender<Tagged>, mut choices: C
             70..85 => {
                 if let Some(buffer) = held.pop() {
                     // Full: this thread drops it.
-                    let _ = send.try_send(buffer);
+                    drop(sent.push(buffer));
                 }
             }
             85..90 => {

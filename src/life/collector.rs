@@ -103,7 +103,7 @@ fn run() {
         let now = Instant::now();
         let mut due = Vec::new();
         let next = {
-            let mut list = LIST.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let Some(mut list) = list() else { continue };
             if list.members.is_empty() {
                 list.thread = None;
                 return;
