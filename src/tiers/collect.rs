@@ -106,7 +106,7 @@ impl<B: Backing> Tiers<B> {
     /// got out of its slot, and the pool must be leaked.
     ///
     /// # Safety
-    /// The last handle has gone, and its Acquire fence was passed. `tiers` may be freed once the units are settled.
+    /// The last handle has gone, with its Acquire load. `tiers` may be freed once the units are settled.
     pub(crate) unsafe fn close(tiers: NonNull<Self>) -> Option<Last> {
         // SAFETY: the bias in the units keeps the tiers until `settle`.
         let this = unsafe { &*tiers.as_ptr() };

@@ -188,8 +188,8 @@ impl Local {
     }
 
     /// Closes the table, revokes every slot for good and empties it. Returns the units that the slots counted, out less
-    /// back. None if a slot could not be taken from its owner in time,
-    /// or the fence failed: then the pool must not be freed.
+    /// back. None if a slot could not be taken from its owner in time, or the fence failed: then the pool must not be
+    /// freed.
     ///
     /// # Safety
     /// The caller closes the pool; no collector runs, nor will.

@@ -199,10 +199,10 @@ impl<B: Backing> Tiers<B> {
         let this = unsafe { &*tiers.as_ptr() };
         let Some(slot) = this.local.prepare(who, class) else { return false };
         let mut room = this.local.room(slot, class, &this.budget);
-        if let Room::AfterFlushOf(full) = room {
+        if let Room::AfterFlushOf(flushed) = room {
             // The block is in hand and its unit not counted back: that is what keeps the pool during the flush.
-            let flush = |batch: &mut Batch| this.local.flush(slot, full, class, &this.budget, batch);
-            if !this.depot.store(full, this.local.half(full), &this.budget, flush) {
+            let flush = |batch: &mut Batch| this.local.flush(slot, flushed, class, &this.budget, batch);
+            if !this.depot.store(flushed, this.local.half(flushed), &this.budget, flush) {
                 return false;
             }
             room = this.local.room(slot, class, &this.budget);
