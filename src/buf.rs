@@ -54,27 +54,31 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
     ///
     /// # Safety
     /// The caller holds a handle or a unit of `core`.
-    #[inline]
     pub(crate) unsafe fn new(core: NonNull<Core<Bytes<A>>>, min: usize) -> Result<Self, GetError> {
         // SAFETY: the caller keeps the core.
         let classes = unsafe { &core.as_ref().tiers.config.classes };
         let Some(class) = classes.class_for(min) else {
             // SAFETY: passed on.
-            return unsafe { Self::new_oversize(core, min) };
+            let ptr = unsafe { Core::get_oversize(core, min)? };
+            return Ok(Self { ptr, len: 0, cap: min, home: Tagged::new(core, OVERSIZE) });
         };
-        let cap = classes.size_for(min);
         // SAFETY: passed on.
         let ptr = unsafe { Core::get(core, class)? };
-        Ok(Self { ptr, len: 0, cap, home: Tagged::new(core, class.index()) })
+        Ok(Self { ptr, len: 0, cap: classes.size_for(min), home: Tagged::new(core, class.index()) })
     }
 
+    /// As [`new`](Self::new), if the thread itself has a block for it.
+    ///
     /// # Safety
-    /// As for [`new`](Self::new).
-    #[cold]
-    unsafe fn new_oversize(core: NonNull<Core<Bytes<A>>>, min: usize) -> Result<Self, GetError> {
+    /// As there.
+    #[inline(always)]
+    pub(crate) unsafe fn new_local(core: NonNull<Core<Bytes<A>>>, min: usize) -> Option<Self> {
+        // SAFETY: the caller keeps the core.
+        let classes = unsafe { &core.as_ref().tiers.config.classes };
+        let class = classes.class_for(min)?;
         // SAFETY: passed on.
-        let ptr = unsafe { Core::get_oversize(core, min)? };
-        Ok(Self { ptr, len: 0, cap: min, home: Tagged::new(core, OVERSIZE) })
+        let ptr = unsafe { Core::take_local(core, class)? };
+        Some(Self { ptr, len: 0, cap: classes.size_for(min), home: Tagged::new(core, class.index()) })
     }
 
     /// How many bytes the buffer holds.
@@ -289,21 +293,42 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
 }
 
 impl<A: Allocator + Send + Sync + 'static> Drop for PoolBuf<A> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
-        let core = self.home.pointer();
+        let (core, tag) = (self.home.pointer(), self.home.tag());
         // SAFETY: this buffer's unit keeps the core.
-        if unsafe { core.as_ref() }.tiers.config.zero_on_return {
-            // SAFETY: (I2) the block is this buffer's, of `cap` bytes.
-            unsafe { wipe(self.ptr, self.cap) };
-        }
-        if self.home.tag() == OVERSIZE {
+        let plain = tag != OVERSIZE && !unsafe { core.as_ref() }.tiers.config.zero_on_return;
+        // SAFETY: the block is this buffer's, and so is the unit; if it is stored neither is used again.
+        if !(plain && unsafe { Core::store_local(core, Class::new(tag), self.ptr) }) {
             // SAFETY: the block is this buffer's, and so is the unit; neither is used again.
-            unsafe { Core::put_oversize(core, self.cap, self.ptr) };
-        } else {
-            // SAFETY: the block is this buffer's, and so is the unit; neither is used again.
-            unsafe { Core::put(core, Class::new(self.home.tag()), self.ptr) };
+            unsafe { give_back(self.home, self.cap, self.ptr) };
         }
+    }
+}
+
+/// Takes a buffer's block back when the short way cannot.
+///
+/// # Safety
+/// The block, of `cap` bytes, and the unit were a buffer's, which ends.
+#[cold]
+#[inline(never)]
+unsafe fn give_back<A: Allocator + Send + Sync + 'static>(
+    home: Tagged<Core<Bytes<A>>>,
+    cap: usize,
+    block: NonNull<u8>,
+) {
+    let (core, tag) = (home.pointer(), home.tag());
+    // SAFETY: the unit keeps the core.
+    if unsafe { core.as_ref() }.tiers.config.zero_on_return {
+        // SAFETY: (I2) the block is the caller's, of `cap` bytes.
+        unsafe { wipe(block, cap) };
+    }
+    if tag == OVERSIZE {
+        // SAFETY: passed on.
+        unsafe { Core::put_oversize(core, cap, block) };
+    } else {
+        // SAFETY: passed on.
+        unsafe { Core::put(core, Class::new(tag), block) };
     }
 }
 

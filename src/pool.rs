@@ -95,10 +95,20 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
     /// A few nanoseconds if the thread has an idle block of that size. Each of the ways down costs more: tens of
     /// nanoseconds from the shared depot, and from the allocator what it takes. A thread's and a pool's first get make
     /// their tables.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn get(&self, min_capacity: usize) -> PoolBuf<A> {
-        match self.try_get(min_capacity) {
+        match self.get_local(min_capacity) {
+            Some(buf) => buf,
+            None => self.get_slow(min_capacity),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    #[track_caller]
+    fn get_slow(&self, min_capacity: usize) -> PoolBuf<A> {
+        match self.try_get_slow(min_capacity) {
             Ok(buf) => buf,
             Err(error) => crate::buf::failed(error),
         }
@@ -124,8 +134,17 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
     /// assert!(pool.try_get(40 << 10).is_ok());
     /// # Ok::<(), millpond::BuildError>(())
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn try_get(&self, min_capacity: usize) -> Result<PoolBuf<A>, GetError> {
+        match self.get_local(min_capacity) {
+            Some(buf) => Ok(buf),
+            None => self.try_get_slow(min_capacity),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn try_get_slow(&self, min_capacity: usize) -> Result<PoolBuf<A>, GetError> {
         // Acquire: pairs with the Release of `start`.
         let core = match NonNull::new(self.core.load(Ordering::Acquire)) {
             Some(core) => core,
@@ -133,6 +152,15 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
         };
         // SAFETY: this handle keeps the core.
         unsafe { PoolBuf::new(core, min_capacity) }
+    }
+
+    /// The part of a get that is worth having in the caller's code: a local hit.
+    #[inline(always)]
+    fn get_local(&self, min_capacity: usize) -> Option<PoolBuf<A>> {
+        // Acquire: pairs with the Release of `start`.
+        let core = NonNull::new(self.core.load(Ordering::Acquire))?;
+        // SAFETY: this handle keeps the core.
+        unsafe { PoolBuf::new_local(core, min_capacity) }
     }
 
     /// Collects once: frees what nobody used through two collections. A block that was used in between is kept.

@@ -11,7 +11,9 @@ pub(crate) use crossbeam_utils::{Backoff, CachePadded};
 mod real {
     #[cfg(all(target_os = "linux", feature = "fast-barrier", not(miri)))]
     pub(crate) use core::sync::atomic::compiler_fence;
-    pub(crate) use core::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
+    pub(crate) use core::sync::atomic::{
+        AtomicBool, AtomicI64, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence,
+    };
     pub(crate) use crossbeam_queue::ArrayQueue;
     #[expect(clippy::disallowed_types, reason = "its homes take it from here")]
     pub(crate) use std::sync::Mutex;
@@ -41,7 +43,9 @@ pub(crate) use real::*;
 #[cfg(loom)]
 mod model {
     pub(crate) use loom::cell::UnsafeCell;
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
+    pub(crate) use loom::sync::atomic::{
+        AtomicBool, AtomicI64, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence,
+    };
     pub(crate) use loom::sync::{Mutex, MutexGuard};
     pub(crate) use loom::thread::yield_now;
 

@@ -17,7 +17,7 @@ use crate::raw::slot::Reach;
 use crate::raw::thread_id;
 use crate::sync::yield_now;
 use crate::tiers::backing::{Backing, Bytes};
-use crate::tiers::{Got, Last, Tiers};
+use crate::tiers::{Last, Tiers};
 
 /// How long a get at the limit waits for another thread's collection. A bound, as that one may wait for this thread: the
 /// allocator's `deallocate` is user code.
@@ -25,34 +25,25 @@ const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Every function here takes a pointer to the core of which the caller holds a handle or a unit.
 impl<B: Backing> Core<B> {
-    /// Hands out a block, and with it a unit.
+    /// The first step of [`get`](Self::get), for the caller's own code.
     ///
     /// # Safety
     /// The caller holds a handle or a unit.
     #[inline(always)]
-    pub(crate) unsafe fn get(core: NonNull<Self>, class: Class) -> Result<NonNull<u8>, GetError> {
+    pub(crate) unsafe fn take_local(core: NonNull<Self>, class: Class) -> Option<NonNull<u8>> {
         // SAFETY: the caller's handle or unit keeps the core.
-        let tiers = unsafe { &core.as_ref().tiers };
-        match tiers.get(thread_id::current(), class) {
-            Ok(Got { block, first: false }) => Ok(block),
-            // SAFETY: passed on.
-            other => unsafe { Self::get_seldom(core, class, other) },
-        }
+        unsafe { core.as_ref() }.tiers.take_local(thread_id::current(), class)
     }
 
+    /// Hands out a block, and with it a unit.
+    ///
     /// # Safety
-    /// As for [`get`](Self::get).
-    #[cold]
-    #[inline(never)]
-    unsafe fn get_seldom(
-        core: NonNull<Self>,
-        class: Class,
-        result: Result<Got, GetError>,
-    ) -> Result<NonNull<u8>, GetError> {
+    /// The caller holds a handle or a unit.
+    pub(crate) unsafe fn get(core: NonNull<Self>, class: Class) -> Result<NonNull<u8>, GetError> {
         // SAFETY: the caller's handle or unit keeps the core.
         let this = unsafe { core.as_ref() };
-        let again = || this.tiers.get(thread_id::current(), class);
-        let got = result.or_else(|error| Self::purge_for(core, error, again))?;
+        let get = || this.tiers.get(thread_id::current(), class);
+        let got = get().or_else(|error| Self::purge_for(core, error, get))?;
         if got.first {
             Self::wake_collector(core);
         }
@@ -92,11 +83,20 @@ impl<B: Backing> Core<B> {
         }
     }
 
+    /// The first step of [`put`](Self::put), for the caller's own code. False: the block is still the caller's.
+    ///
+    /// # Safety
+    /// As for `put`.
+    #[inline(always)]
+    pub(crate) unsafe fn store_local(core: NonNull<Self>, class: Class, block: NonNull<u8>) -> bool {
+        // SAFETY: passed on: the unit keeps the core until it is counted back.
+        unsafe { Tiers::store_local(Self::tiers_of(core), thread_id::current(), class, block) }
+    }
+
     /// Takes a block back, and with it its unit.
     ///
     /// # Safety
     /// The caller owns the block, which `get` handed out for this class, and gives its unit up.
-    #[inline(always)]
     pub(crate) unsafe fn put(core: NonNull<Self>, class: Class, block: NonNull<u8>) {
         // SAFETY: passed on: the unit keeps the core until it is counted back.
         let last = unsafe { Tiers::put(Self::tiers_of(core), thread_id::current(), class, block) };
@@ -111,7 +111,6 @@ impl<B: Backing> Core<B> {
 impl<A: Allocator + Send + Sync + 'static> Core<Bytes<A>> {
     /// # Safety
     /// As for [`get`](Self::get).
-    #[cold]
     pub(crate) unsafe fn get_oversize(core: NonNull<Self>, size: usize) -> Result<NonNull<u8>, GetError> {
         // SAFETY: the caller's handle or unit keeps the core.
         let this = unsafe { core.as_ref() };
@@ -123,7 +122,6 @@ impl<A: Allocator + Send + Sync + 'static> Core<Bytes<A>> {
 
     /// # Safety
     /// The caller owns the block, handed out by `get_oversize` with this size, and gives its unit up.
-    #[cold]
     pub(crate) unsafe fn put_oversize(core: NonNull<Self>, size: usize, block: NonNull<u8>) {
         {
             // SAFETY: the unit keeps the core.

@@ -9,20 +9,22 @@ mod system {
     use crate::sync::{AtomicBool, Ordering, compiler_fence, fence};
     use std::sync::OnceLock;
 
-    /// A hint for the light side: its fence is the system's to pay. Set only once `REGISTERED` says yes.
+    /// A hint for the light side: its fence is the system's to pay. Set only after the system has agreed.
     static BARRIER: AtomicBool = AtomicBool::new(false);
 
     /// Whether the process asked for the barrier and got it; undecided until the first heavy fence.
     static REGISTERED: OnceLock<bool> = OnceLock::new();
 
+    /// The light half, where the system pays for it.
     #[inline(always)]
     pub(crate) fn light() {
+        compiler_fence(Ordering::SeqCst);
+    }
+
+    /// Whether `light` is enough. Until then, and where this has not been seen yet, `fenced` is.
+    pub(crate) fn registered() -> bool {
         // Relaxed: it is a hint. A heavy side that runs meanwhile has both a fence and the system call.
-        if BARRIER.load(Ordering::Relaxed) {
-            compiler_fence(Ordering::SeqCst);
-        } else {
-            fence(Ordering::SeqCst);
-        }
+        BARRIER.load(Ordering::Relaxed)
     }
 
     /// The heavy half. False if the system refused it after it had agreed (a seccomp filter installed later): then
@@ -32,7 +34,7 @@ mod system {
     pub(crate) fn heavy() -> bool {
         let registered = *REGISTERED.get_or_init(|| {
             let agreed = membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
-            // Relaxed: see `light`.
+            // Relaxed: see `registered`.
             BARRIER.store(agreed, Ordering::Relaxed);
             agreed
         });
@@ -55,22 +57,32 @@ mod system {
 mod portable {
     use crate::sync::{Ordering, fence};
 
+    /// No light half without a fence here.
     #[inline(always)]
-    pub(crate) fn light() {
-        // SeqCst: pairs with the fence of `heavy`.
-        fence(Ordering::SeqCst);
+    pub(crate) fn light() {}
+
+    #[inline(always)]
+    pub(crate) fn registered() -> bool {
+        false
     }
 
     /// The heavy half; a fence like the light one here.
     pub(crate) fn heavy() -> bool {
-        // SeqCst: pairs with the fence of `light`.
+        // SeqCst: pairs with `fenced`.
         fence(Ordering::SeqCst);
         true
     }
 }
 
+/// The light half where the system does not pay for it.
+#[inline(always)]
+pub(crate) fn fenced() {
+    // SeqCst: pairs with the fences of `heavy`.
+    crate::sync::fence(crate::sync::Ordering::SeqCst);
+}
+
 #[cfg(all(target_os = "linux", feature = "fast-barrier", not(any(loom, miri))))]
-pub(crate) use system::{heavy, light};
+pub(crate) use system::{heavy, light, registered};
 
 #[cfg(not(all(target_os = "linux", feature = "fast-barrier", not(any(loom, miri)))))]
-pub(crate) use portable::{heavy, light};
+pub(crate) use portable::{heavy, light, registered};

@@ -6,23 +6,34 @@
 #![forbid(unsafe_code)]
 
 use crate::raw::barrier;
-use crate::sync::{AtomicBool, Backoff, Ordering};
+use crate::sync::{AtomicBool, AtomicU8, Backoff, Ordering};
+
+/// The owner may come in without a fence of its own: the system's barrier was there when this was written.
+const OPEN: u8 = 0;
+/// The owner may come in with a fence.
+const OPEN_FENCED: u8 = 1;
+/// The owner must stay out.
+const REVOKED: u8 = 2;
 
 #[derive(Debug)]
 pub(crate) struct Gate {
     /// Written by the owner only.
     busy: AtomicBool,
-    /// Written by collectors, one at a time, and by the closer.
-    revoked: AtomicBool,
+    /// One of the above. Written by collectors, one at a time, and by the closer.
+    sign: AtomicU8,
 }
 
 /// The owner is inside. Leaves on drop, so that nothing in between can keep the gate shut.
 #[derive(Debug)]
 pub(crate) struct Entered<'gate>(&'gate Gate);
 
+fn open() -> u8 {
+    if barrier::registered() { OPEN } else { OPEN_FENCED }
+}
+
 impl Gate {
     pub(crate) fn new() -> Self {
-        Self { busy: AtomicBool::new(false), revoked: AtomicBool::new(false) }
+        Self { busy: AtomicBool::new(false), sign: AtomicU8::new(open()) }
     }
 
     /// The owner goes in, unless it is revoked.
@@ -30,18 +41,16 @@ impl Gate {
     pub(crate) fn enter(&self) -> Option<Entered<'_>> {
         // Relaxed: ordered before the load below by the light fence, against `revoke` and `heavy` in a collector.
         self.busy.store(true, Ordering::Relaxed);
-        barrier::light();
         let entered = Entered(self);
+        barrier::light();
         // Acquire: pairs with the Release of `reinstate`: what the collector did in the slot comes first.
-        // Revoked: `entered` is dropped, with Release. A collector that reads that store may conclude that our earlier
-        // visits are over, so it must carry them.
-        (!self.revoked.load(Ordering::Acquire)).then_some(entered)
+        if self.sign.load(Ordering::Acquire) == OPEN { Some(entered) } else { entered.with_fence() }
     }
 
     /// A collector asks for the slot. It may look at [`left`](Self::left) only after a heavy fence.
     pub(crate) fn revoke(&self) {
         // Relaxed: the heavy fence orders it.
-        self.revoked.store(true, Ordering::Relaxed);
+        self.sign.store(REVOKED, Ordering::Relaxed);
     }
 
     /// Whether the owner is outside, after a bounded wait of a few microseconds.
@@ -62,7 +71,17 @@ impl Gate {
     /// A collector gives the slot back to its owner.
     pub(crate) fn reinstate(&self) {
         // Release: pairs with the Acquire of `enter`.
-        self.revoked.store(false, Ordering::Release);
+        self.sign.store(open(), Ordering::Release);
+    }
+}
+
+impl Entered<'_> {
+    #[inline(always)]
+    fn with_fence(self) -> Option<Self> {
+        barrier::fenced();
+        // Acquire: as in `enter`. Revoked: `self` is dropped, with Release. A collector that reads that store may conclude
+        // that our earlier visits are over, so it must carry them.
+        (self.0.sign.load(Ordering::Acquire) != REVOKED).then_some(self)
     }
 }
 

@@ -47,8 +47,8 @@ impl Magazine {
     #[inline(always)]
     pub(crate) unsafe fn take(&self) -> Option<NonNull<u8>> {
         let len = self.len.load(Relaxed).checked_sub(1)?;
-        // SAFETY: (I3) the caller holds the slot; the index is in bounds.
-        let block = self.cells.with_mut(|cells| unsafe { (*cells)[len % MAGAZINE] });
+        // SAFETY: (I3) passed on; `len` was above, and is at most `MAGAZINE`.
+        let block = unsafe { self.cell(len, |cell| *cell) };
         self.len.store(len, Relaxed);
         if len < self.low.load(Relaxed) {
             self.low.store(len, Relaxed);
@@ -68,8 +68,8 @@ impl Magazine {
         if len >= self.room.load(Relaxed) {
             return Err(block);
         }
-        // SAFETY: (I3) the caller holds the slot; the index is in bounds.
-        self.cells.with_mut(|cells| unsafe { (*cells)[len % MAGAZINE] = block.as_ptr() });
+        // SAFETY: (I3) passed on; `room` is at most `MAGAZINE`.
+        unsafe { self.cell(len, |cell| *cell = block.as_ptr()) };
         self.len.store(len + 1, Relaxed);
         add_owned(&self.puts);
         Ok(())
@@ -83,11 +83,23 @@ impl Magazine {
         let mut len = self.len.load(Relaxed);
         while len < self.room.load(Relaxed) {
             let Some(block) = batch.pop() else { break };
-            // SAFETY: (I3) the caller holds the slot; the index is in bounds.
-            self.cells.with_mut(|cells| unsafe { (*cells)[len % MAGAZINE] = block.as_ptr() });
+            // SAFETY: (I3) passed on; `room` is at most `MAGAZINE`.
+            unsafe { self.cell(len, |cell| *cell = block.as_ptr()) };
             len += 1;
         }
         self.len.store(len, Relaxed);
+    }
+
+    /// # Safety
+    /// The caller holds the slot; `index` is below [`MAGAZINE`].
+    #[inline(always)]
+    unsafe fn cell<R>(&self, index: usize, f: impl FnOnce(&mut *mut u8) -> R) -> R {
+        self.cells.with_mut(|cells| {
+            // SAFETY: (I3) the caller holds the slot, so nobody else refers to the cells.
+            let cells = unsafe { &mut *cells };
+            // SAFETY: passed on.
+            f(unsafe { cells.get_unchecked_mut(index) })
+        })
     }
 
     /// Takes out the `count` oldest blocks, or all if there are fewer. They leave the idle mark with them.

@@ -1,4 +1,5 @@
-//! The table of slots, indexed by thread id: segments that double, so that no slot ever moves.
+//! The table of slots, indexed by thread id: the first ids in place, the others in segments that double, so that no slot
+//! ever moves.
 
 use core::ptr;
 
@@ -7,8 +8,9 @@ use crate::raw::slot::Slot;
 use crate::raw::thread_id::{MAX_THREADS, ThreadId};
 use crate::sync::{AtomicPtr, Ordering};
 
-/// Cells in the first segment; each further one has twice as many.
-const FIRST: usize = 32;
+/// Ids whose cells are in the table itself, so that their threads are one load away from their slot; threads beyond them
+/// pay a few nanoseconds more. A power of two, and the length of the first segment as well.
+const FIRST: usize = if cfg!(loom) { 4 } else { 256 };
 
 const SEGMENTS: usize = segment_of(MAX_THREADS - 1).0 + 1;
 
@@ -19,16 +21,15 @@ type Cell = AtomicPtr<Slot>;
 
 #[derive(Debug)]
 pub(crate) struct SlotTable {
+    first: [Cell; FIRST],
     /// The first cell of each segment.
     segments: [AtomicPtr<Cell>; SEGMENTS],
 }
 
-/// The segment of an index, and the place in it.
-#[inline(always)]
+/// The segment of an index from [`FIRST`] on, and the place in it.
 const fn segment_of(index: usize) -> (usize, usize) {
-    let shifted = index + FIRST;
-    let segment = (shifted.ilog2() - FIRST.ilog2()) as usize;
-    (segment, shifted - (FIRST << segment))
+    let segment = (index.ilog2() - FIRST.ilog2()) as usize;
+    (segment, index - (FIRST << segment))
 }
 
 /// A pointer that is neither null nor `CLOSED`.
@@ -37,37 +38,57 @@ fn real<T>(pointer: *mut T) -> Option<*mut T> {
     (pointer.addr() > CLOSED).then_some(pointer)
 }
 
+#[inline(always)]
+fn slot_in(cell: &Cell) -> Option<&Slot> {
+    // Acquire: pairs with the Release of `install`.
+    let slot = real(cell.load(Ordering::Acquire))?;
+    // SAFETY: slots live as long as the table, and so do its cells.
+    Some(unsafe { &*slot })
+}
+
 impl SlotTable {
     pub(crate) fn new() -> Self {
-        Self { segments: core::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())) }
+        Self {
+            first: core::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
+            segments: core::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
+        }
+    }
+
+    /// The slot of a thread with one of the first ids, if it has one: what is worth having in the caller's code.
+    #[inline(always)]
+    pub(crate) fn get_near(&self, id: ThreadId) -> Option<&Slot> {
+        slot_in(self.first.get(id.number())?)
     }
 
     /// The slot of a thread, if it has one.
-    #[inline(always)]
     pub(crate) fn get(&self, id: ThreadId) -> Option<&Slot> {
-        let (segment, place) = segment_of(id.index()?);
+        self.get_near(id).or_else(|| slot_in(self.far(id)?))
+    }
+
+    /// The cell of an id from [`FIRST`] on, if its segment is there.
+    fn far(&self, id: ThreadId) -> Option<&Cell> {
+        let index = id.index().filter(|index| *index >= FIRST)?;
+        let (segment, place) = segment_of(index);
         // Acquire: pairs with the Release of `install`.
         let cells = real(self.segments.get(segment)?.load(Ordering::Acquire))?;
         // SAFETY: a segment has `FIRST << segment` cells, and `place` is below that.
         let cell = unsafe { cells.add(place) };
         // SAFETY: segments live as long as the table.
-        let slot = unsafe { &*cell }.load(Ordering::Acquire);
-        // SAFETY: slots live as long as the table.
-        real(slot).map(|slot| unsafe { &*slot })
+        Some(unsafe { &*cell })
     }
 
     /// The slot of a thread, made if there is none. None: no id, no memory, or the pool is closed.
     #[cold]
     pub(crate) fn get_or_make(&self, id: ThreadId) -> Option<&Slot> {
-        if let Some(slot) = self.get(id) {
-            return Some(slot);
-        }
-        let (segment, place) = segment_of(id.index()?);
-        let cells = install(self.segments.get(segment)?, || make_cells(segment), |cells| drop_cells(cells, segment))?;
-        // SAFETY: as in `get`.
-        let cell = unsafe { cells.add(place) };
-        // SAFETY: as in `get`.
-        let cell = unsafe { &*cell };
+        let index = id.index()?;
+        let cell = match self.first.get(index) {
+            Some(cell) => cell,
+            None => {
+                let (segment, _) = segment_of(index);
+                install(self.segments.get(segment)?, || make_cells(segment), |cells| drop_cells(cells, segment))?;
+                self.far(id)?
+            }
+        };
         let slot = install(cell, || FallibleBox::try_new(Slot::new()).ok().map(FallibleBox::into_raw), drop_slot)?;
         // SAFETY: slots live as long as the table.
         Some(unsafe { &*slot })
@@ -75,12 +96,7 @@ impl SlotTable {
 
     /// All slots that there are now.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Slot> {
-        self.cells().filter_map(|cell| {
-            // Acquire: pairs with the Release of `install`.
-            let slot = real(cell.load(Ordering::Acquire))?;
-            // SAFETY: slots live as long as the table.
-            Some(unsafe { &*slot })
-        })
+        self.cells().filter_map(slot_in)
     }
 
     /// Closes every empty place, so that no slot appears any more.
@@ -90,12 +106,13 @@ impl SlotTable {
     }
 
     fn cells(&self) -> impl Iterator<Item = &Cell> {
-        self.segments.iter().enumerate().flat_map(|(segment, cells)| {
+        let far = self.segments.iter().enumerate().flat_map(|(segment, cells)| {
             // Acquire: pairs with the Release of `install`.
             let cells = real(cells.load(Ordering::Acquire));
             // SAFETY: a segment has `FIRST << segment` cells and lives as long as the table.
             cells.map_or(&[][..], |cells| unsafe { core::slice::from_raw_parts(cells, FIRST << segment) })
-        })
+        });
+        self.first.iter().chain(far)
     }
 }
 
@@ -164,7 +181,7 @@ mod tests {
     #[test]
     fn every_thread_id_has_a_cell_of_its_own() {
         let mut expected = (0, 0);
-        for index in 0..MAX_THREADS {
+        for index in FIRST..MAX_THREADS {
             assert_eq!(segment_of(index), expected);
             expected.1 += 1;
             if expected.1 == FIRST << expected.0 {

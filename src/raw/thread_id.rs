@@ -13,7 +13,12 @@ pub(crate) const MAX_THREADS: usize = WORDS * 64;
 pub(crate) struct ThreadId(u32);
 
 impl ThreadId {
+    /// The bare number, which may be none's.
     #[inline(always)]
+    pub(crate) const fn number(self) -> usize {
+        self.0 as usize
+    }
+
     pub(crate) const fn index(self) -> Option<usize> {
         if (self.0 as usize) < MAX_THREADS { Some(self.0 as usize) } else { None }
     }

@@ -66,15 +66,14 @@ impl Local {
     }
 
     /// Takes a block from the calling thread's magazine and counts the get there.
-    #[inline(always)]
     pub(crate) fn take(&self, who: ThreadId, class: Class) -> Option<NonNull<u8>> {
-        self.slot(who)?.enter()?.take(class)
+        self.slots.get(who)?.enter()?.take(class)
     }
 
-    /// The calling thread's slot, if it has one.
+    /// The calling thread's slot, if it has one and is not one of very many threads.
     #[inline(always)]
-    pub(crate) fn slot(&self, who: ThreadId) -> Option<&Slot> {
-        self.slots.get(who)
+    pub(crate) fn near_slot(&self, who: ThreadId) -> Option<&Slot> {
+        self.slots.get_near(who)
     }
 
     /// The calling thread's slot with a magazine for the class, made if need be. None: the thread, the class or the

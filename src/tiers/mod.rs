@@ -88,25 +88,24 @@ impl<B: Backing> Tiers<B> {
         })
     }
 
+    /// The first step of [`get`](Self::get) alone, for all but very many threads: what is worth having in the caller's code.
+    #[inline(always)]
+    pub(crate) fn take_local(&self, who: ThreadId, class: Class) -> Option<NonNull<u8>> {
+        self.local.near_slot(who)?.enter()?.take(class)
+    }
+
     /// A block of `class`, from the nearest tier that has one. The caller holds a handle or a unit, and has one unit
     /// more afterwards.
-    #[inline(always)]
     pub(crate) fn get(&self, who: ThreadId, class: Class) -> Result<Got, GetError> {
         // 1. The thread's own magazine, which counts the get as well.
         if let Some(block) = self.local.take(who, class) {
             return Ok(Got { block, first: false });
         }
-        self.get_slow(who, class)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn get_slow(&self, who: ThreadId, class: Class) -> Result<Got, GetError> {
-        let counters = self.counters.of(class);
         if !self.config.recycle {
             return self.get_new(None, class);
         }
         let slot = self.local.prepare(who, class);
+        let counters = self.counters.of(class);
 
         // 2. The depot. As much of the block's batch as the slot can hold comes along.
         // SAFETY: (I2) the blocks of a bucket are of its class, and of this pool.
@@ -139,44 +138,38 @@ impl<B: Backing> Tiers<B> {
         Ok(Got { block, first })
     }
 
+    /// The first step of [`put`](Self::put) alone, for all but very many threads. True: the block is stored, and counted.
+    /// False: it is still the caller's, and so is its unit.
+    ///
+    /// # Safety
+    /// As for `put`.
+    #[inline(always)]
+    pub(crate) unsafe fn store_local(tiers: NonNull<Self>, who: ThreadId, class: Class, block: NonNull<u8>) -> bool {
+        // SAFETY: the unit keeps the tiers until it is counted back.
+        let slot = unsafe { &(*tiers.as_ptr()).local }.near_slot(who);
+        let Some(inside) = slot.and_then(Slot::enter) else { return false };
+        // SAFETY: (I2) passed on.
+        unsafe { inside.store(class, block) }.is_ok()
+    }
+
     /// Takes a block back, into the nearest tier that has room.
     ///
     /// # Safety
     /// The caller owns the block, which `get` handed out for this class, and its unit, which it gives up. `tiers` may be
-    /// freed as soon as that is counted, so this is no method: no reference to the tiers lives until the end.
-    #[inline(always)]
+    /// freed as soon as that is counted, so this is no method: no reference to the tiers is touched afterwards.
     pub(crate) unsafe fn put(tiers: NonNull<Self>, who: ThreadId, class: Class, block: NonNull<u8>) -> Last {
-        // SAFETY: the unit keeps the tiers until it is counted back.
-        let slot = unsafe { &(*tiers.as_ptr()).local }.slot(who);
-        // 1. The thread's own magazine, which counts the put as well.
-        if let Some(inside) = slot.and_then(Slot::enter) {
-            // SAFETY: (I2) passed on.
-            if unsafe { inside.store(class, block) }.is_ok() {
-                return Last(false);
-            }
-        }
-        // SAFETY: passed on; the slot did not take the block.
-        unsafe { Self::put_slow(tiers, who, class, block) }
-    }
-
-    /// # Safety
-    /// As for [`put`](Self::put).
-    #[cold]
-    #[inline(never)]
-    unsafe fn put_slow(tiers: NonNull<Self>, who: ThreadId, class: Class, block: NonNull<u8>) -> Last {
-        // SAFETY: the unit keeps the tiers; it is counted back in the last line, or by the slot in `put_local`.
+        // SAFETY: the unit keeps the tiers; it is counted back in the last line, or by the slot.
         let this = unsafe { &*tiers.as_ptr() };
         // Relaxed: a hint. A closer that it misses drains the queues again before it frees.
-        let open = this.config.recycle && !this.closed.load(Relaxed);
-        if open {
-            // 2. The magazine, with a new lease or after a flush to the depot.
+        if this.config.recycle && !this.closed.load(Relaxed) {
+            // 1. The thread's own magazine, if need be after a new lease or a flush to the depot. It counts the put as well.
             // SAFETY: (I2) passed on.
-            if unsafe { Self::put_local(tiers, who, class, block) } {
+            if unsafe { Self::store_local_slow(tiers, who, class, block) } {
                 return Last(false);
             }
-            // 3. The depot, alone in its batch.
+            // 2. The depot, alone in its batch.
             if !this.depot.store(class, 1, &this.budget, |batch| batch.add(block)) {
-                // 4. No room: the block in hand goes back to the backing.
+                // 3. No room: the block in hand goes back to the backing.
                 // SAFETY: (I2) the depot did not take it.
                 unsafe { this.release(class, block, Why::Discarded) };
             }
@@ -185,16 +178,15 @@ impl<B: Backing> Tiers<B> {
             unsafe { this.release(class, block, Why::Closed) };
         }
         add(&this.counters.of(class).shared_puts);
-        let units: *const Units = &raw const *this.units;
-        // SAFETY: the unit is still ours. From here on nothing but this word is touched.
-        Last(unsafe { &*units }.count_back())
+        // SAFETY: the unit is given up here, and nothing is touched afterwards.
+        unsafe { Self::count_back(tiers) }
     }
 
-    /// Stores a block in the thread's slot, after a new lease or a flush. True: it is stored, and counted.
+    /// As [`store_local`](Self::store_local), for every thread, and after a new lease or a flush if that is what it takes.
     ///
     /// # Safety
-    /// As for [`put`](Self::put); if false, the block and the unit are still the caller's.
-    unsafe fn put_local(tiers: NonNull<Self>, who: ThreadId, class: Class, block: NonNull<u8>) -> bool {
+    /// As there.
+    unsafe fn store_local_slow(tiers: NonNull<Self>, who: ThreadId, class: Class, block: NonNull<u8>) -> bool {
         // SAFETY: the unit keeps the tiers until `store` has counted it back, and nothing follows that.
         let this = unsafe { &*tiers.as_ptr() };
         let Some(slot) = this.local.prepare(who, class) else { return false };
