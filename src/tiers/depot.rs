@@ -15,14 +15,14 @@ use crate::raw::size_class::{Class, SizeClasses};
 pub(crate) struct Depot {
     pub(crate) generation: Shared<Generation>,
     sizes: SizeClasses,
-    /// Bytes of one class that a bucket should hold.
+    /// Bytes of one class that a bucket should hold: all that may be idle. It is the budget that bounds them; a smaller
+    /// bucket would turn batches away while there is credit.
     bucket_bytes: usize,
 }
 
 impl Depot {
     pub(crate) fn new(config: &Config, generation: FallibleBox<Generation>) -> Self {
-        let bucket_bytes = if config.recycle { config.idle_limit / 4 } else { 0 };
-        Self { generation: Shared::new(generation), sizes: config.classes, bucket_bytes }
+        Self { generation: Shared::new(generation), sizes: config.classes, bucket_bytes: config.idle_limit }
     }
 
     /// Takes a block. `keep` may move more of the batch that it came with; the rest stays.
