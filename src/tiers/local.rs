@@ -4,7 +4,7 @@ use core::ptr::NonNull;
 use std::time::{Duration, Instant};
 
 use crate::raw::barrier;
-use crate::raw::block::Batch;
+use crate::raw::block::{BATCH, Batch};
 use crate::raw::config::Config;
 use crate::raw::lease::{Budget, LEASE};
 use crate::raw::magazine::MAGAZINE;
@@ -124,7 +124,7 @@ impl Local {
 
     /// The most blocks of a class that a flush takes.
     pub(crate) fn half(&self, class: Class) -> usize {
-        usize::from(self.capacities[class.index()] / 2)
+        usize::from(self.capacities[class.index()] / 2).min(BATCH)
     }
 
     /// Takes the older half of a magazine out, for a block of `wanted` that waits for room. A magazine of another class
