@@ -68,6 +68,27 @@ fn a_buffer_that_cannot_grow_is_as_it_was() {
     ledger.assert_empty();
 }
 
+/// A buffer that asks a closing pool for room gets no handle, and takes none away: the pool is closed once and freed.
+#[test]
+fn growth_at_the_limit_of_a_closed_pool_leaves_it_closed() {
+    for _ in 0..200 {
+        let ledger = Ledger::new();
+        let dropped = Arc::new(());
+        let allocator = Hooked { ledger: ledger.clone(), hook: Arc::default(), _alive: dropped.clone() };
+        let pool = Pool::builder_in(allocator).limit(MIB).collect(Collect::Manual).build().unwrap();
+        let mut bufs: Vec<_> = (0..2).map(|_| pool.get(300 << 10)).collect();
+        std::thread::scope(|scope| {
+            for buf in &mut bufs {
+                scope.spawn(|| (0..10).for_each(|_| assert!(buf.try_reserve(700 << 10).is_err())));
+            }
+            drop(pool);
+        });
+        drop(bufs);
+        ledger.assert_empty();
+        assert_eq!(Arc::strong_count(&dropped), 1, "the pool's allocator is dropped with it");
+    }
+}
+
 #[test]
 #[should_panic(expected = "does not fit")]
 fn get_panics_at_the_limit() {
@@ -128,7 +149,7 @@ fn the_idle_limit_holds() {
 fn the_idle_limit_holds_while_a_collection_releases() {
     const IDLE: usize = 4 << 20;
     let ledger = Ledger::new();
-    let hooked = Hooked { ledger: ledger.clone(), hook: Arc::default() };
+    let hooked = Hooked { ledger: ledger.clone(), hook: Arc::default(), _alive: Arc::default() };
     let pool = Pool::builder_in(hooked.clone())
         .idle_limit(IDLE)
         .collect(Collect::Manual)
@@ -167,6 +188,8 @@ type Hook = Box<dyn FnOnce() + Send>;
 struct Hooked {
     ledger: Ledger,
     hook: Arc<Mutex<Option<Hook>>>,
+    /// Says by its count whether the pool still has the allocator.
+    _alive: Arc<()>,
 }
 
 // SAFETY: memory comes from the ledger, unchanged.

@@ -128,7 +128,7 @@ impl<B: Backing> Core<B> {
     /// A handle for somebody who has a unit only; none once the pool is closing.
     pub(crate) fn upgrade(core: NonNull<Self>) -> Option<Handle<B>> {
         // SAFETY: the caller's unit, or the list of pools, keeps the core.
-        unsafe { core.as_ref() }.handles.upgrade().then_some(Handle(core))
+        unsafe { core.as_ref() }.handles.upgrade().then(|| Handle(core))
     }
 
     pub(crate) fn tiers_of(core: NonNull<Self>) -> NonNull<Tiers<B>> {
