@@ -35,6 +35,9 @@ mod stats;
 
 mod sync;
 
+#[cfg(all(test, loom))]
+mod loom_models;
+
 #[cfg(not(loom))]
 pub use crate::{
     buf::PoolBuf,

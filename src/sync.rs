@@ -19,6 +19,7 @@ mod real {
     pub(crate) use std::sync::Mutex;
     pub(crate) use std::sync::MutexGuard;
     pub(crate) use std::thread::yield_now;
+    pub(crate) use std::thread_local;
 
     /// `core`'s cell with loom's face, so that one source serves both.
     #[derive(Debug, Default)]
@@ -41,39 +42,7 @@ mod real {
 pub(crate) use real::*;
 
 #[cfg(loom)]
-mod model {
-    pub(crate) use loom::cell::UnsafeCell;
-    pub(crate) use loom::sync::atomic::{
-        AtomicBool, AtomicI64, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence,
-    };
-    pub(crate) use loom::sync::{Mutex, MutexGuard};
-    pub(crate) use loom::thread::yield_now;
-
-    #[derive(Debug)]
-    pub(crate) struct ArrayQueue<T> {
-        cells: Mutex<std::collections::VecDeque<T>>,
-        capacity: usize,
-    }
-
-    impl<T> ArrayQueue<T> {
-        pub(crate) fn new(capacity: usize) -> Self {
-            Self { cells: Mutex::new(std::collections::VecDeque::new()), capacity }
-        }
-
-        pub(crate) fn push(&self, value: T) -> Result<(), T> {
-            let mut cells = self.cells.lock().unwrap();
-            if cells.len() == self.capacity {
-                return Err(value);
-            }
-            cells.push_back(value);
-            Ok(())
-        }
-
-        pub(crate) fn pop(&self) -> Option<T> {
-            self.cells.lock().unwrap().pop_front()
-        }
-    }
-}
+mod model;
 
 #[cfg(loom)]
 pub(crate) use model::*;

@@ -53,7 +53,7 @@ mod system {
     }
 }
 
-#[cfg(not(all(target_os = "linux", feature = "fast-barrier", not(any(loom, miri)))))]
+#[cfg(not(any(loom, all(target_os = "linux", feature = "fast-barrier", not(miri)))))]
 mod portable {
     use crate::sync::{Ordering, fence};
 
@@ -84,5 +84,8 @@ pub(crate) fn fenced() {
 #[cfg(all(target_os = "linux", feature = "fast-barrier", not(any(loom, miri))))]
 pub(crate) use system::{heavy, light, registered};
 
-#[cfg(not(all(target_os = "linux", feature = "fast-barrier", not(any(loom, miri)))))]
+#[cfg(not(any(loom, all(target_os = "linux", feature = "fast-barrier", not(miri)))))]
 pub(crate) use portable::{heavy, light, registered};
+
+#[cfg(loom)]
+pub(crate) use crate::sync::{heavy, light, registered};

@@ -4,24 +4,67 @@
 //! other crates' guards would hold our memory. Nothing is dropped by a deferred function either: it lets a token go, and
 //! whoever keeps the shell looks for the token.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use crossbeam_epoch::{Collector, Guard, LocalHandle};
 
 use crate::alloc::FallibleBox;
 use crate::sync::{AtomicPtr, Ordering};
 
-static COLLECTOR: LazyLock<Collector> = LazyLock::new(Collector::new);
+#[cfg(not(loom))]
+static COLLECTOR: std::sync::LazyLock<Collector> = std::sync::LazyLock::new(Collector::new);
 
-thread_local! {
+// One for each execution of a model, so that none meets what another left.
+#[cfg(loom)]
+crate::sync::lazy_static! {
+    static ref COLLECTOR: Collector = Collector::new();
+}
+
+crate::sync::thread_local! {
     static HANDLE: LocalHandle = COLLECTOR.register();
 }
 
 /// While the guard lives, nothing that was current after this call leaves its [`Shell`]. No call to `A` or to user
 /// code may happen under it.
-fn pin() -> Guard {
+fn pin_epoch() -> Guard {
     // While the thread ends its handle may be gone already: then one for this guard alone.
     HANDLE.try_with(LocalHandle::pin).unwrap_or_else(|_| COLLECTOR.register().pin())
+}
+
+#[cfg(not(loom))]
+use pin_epoch as pin;
+
+#[cfg(loom)]
+use model::pin;
+
+/// loom does not see into crossbeam-epoch, so it is told of the fences there. Without the first a reader that pins after
+/// a retirement could still load the retired pointer; without the second its visit would not come before the drop.
+#[cfg(loom)]
+mod model {
+    use super::Guard;
+    use crate::sync::{Ordering, fence};
+
+    pub(super) struct Pinned(Guard);
+
+    pub(super) fn pin() -> Pinned {
+        let guard = super::pin_epoch();
+        fence(Ordering::SeqCst);
+        Pinned(guard)
+    }
+
+    impl core::ops::Deref for Pinned {
+        type Target = Guard;
+
+        fn deref(&self) -> &Guard {
+            &self.0
+        }
+    }
+
+    impl Drop for Pinned {
+        fn drop(&mut self) {
+            fence(Ordering::SeqCst);
+        }
+    }
 }
 
 /// A pointer that readers follow while one thread at a time exchanges it.

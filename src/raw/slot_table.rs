@@ -10,7 +10,7 @@ use crate::sync::{AtomicPtr, Ordering};
 
 /// Ids whose cells are in the table itself, so that their threads are one load away from their slot; threads beyond them
 /// pay a few nanoseconds more. A power of two, and the length of the first segment as well.
-const FIRST: usize = if cfg!(loom) { 4 } else { 256 };
+const FIRST: usize = if cfg!(loom) { 1 } else { 256 };
 
 const SEGMENTS: usize = segment_of(MAX_THREADS - 1).0 + 1;
 

@@ -6,7 +6,7 @@ use crate::sync::{AtomicU64, Ordering};
 const WORDS: usize = if cfg!(loom) { 1 } else { 1023 };
 
 /// How many threads can have an id at one time. The others use the shared tiers.
-pub(crate) const MAX_THREADS: usize = WORDS * 64;
+pub(crate) const MAX_THREADS: usize = if cfg!(loom) { 4 } else { WORDS * 64 };
 
 /// A thread's id, or a number that is none: at or above [`MAX_THREADS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,12 +27,12 @@ impl ThreadId {
 /// One bit for each id. A thread takes the lowest that is free, so ids stay dense; no lock, so a fork or a thread that
 /// ends cannot leave one behind.
 #[derive(Debug)]
-struct Registry {
+pub(crate) struct Registry {
     taken: [AtomicU64; WORDS],
 }
 
 impl Registry {
-    fn take(&self) -> Option<ThreadId> {
+    pub(crate) fn take(&self) -> Option<ThreadId> {
         let mut base = 0;
         for word in &self.taken {
             // Acquire: pairs with the Release of `give_back`: the thread that had the id before is done with its slots.
@@ -46,7 +46,7 @@ impl Registry {
     }
 
     /// The last act of a thread's guard.
-    fn give_back(&self, id: ThreadId) {
+    pub(crate) fn give_back(&self, id: ThreadId) {
         if let Some(word) = self.taken.get(id.0 as usize / 64) {
             // Release: pairs with the Acquire of `take`.
             word.fetch_and(!(1 << (id.0 % 64)), Ordering::Release);
@@ -104,11 +104,50 @@ mod here {
 #[cfg(not(loom))]
 pub(crate) use here::{current, register};
 
-/// Models fake their ids.
 #[cfg(loom)]
-pub(crate) fn register() -> ThreadId {
-    ThreadId(u32::MAX)
+mod here {
+    use super::{Registry, ThreadId};
+    use crate::sync::{AtomicU64, thread_local};
+    use core::cell::Cell;
+
+    thread_local! {
+        static CURRENT: Cell<ThreadId> = Cell::new(ThreadId::NONE);
+    }
+
+    impl ThreadId {
+        pub(crate) const NONE: Self = Self(u32::MAX);
+
+        pub(crate) const fn fake(number: u32) -> Self {
+            Self(number)
+        }
+    }
+
+    impl Registry {
+        pub(crate) fn new() -> Self {
+            Self { taken: [AtomicU64::new(0)] }
+        }
+    }
+
+    /// Models say themselves by which id a thread goes.
+    #[cfg(test)]
+    pub(crate) fn go_by(id: ThreadId) {
+        CURRENT.with(|current| current.set(id));
+    }
+
+    pub(crate) fn current() -> ThreadId {
+        CURRENT.with(Cell::get)
+    }
+
+    pub(crate) fn register() -> ThreadId {
+        current()
+    }
 }
+
+#[cfg(all(test, loom))]
+pub(crate) use here::go_by;
+
+#[cfg(loom)]
+pub(crate) use here::{current, register};
 
 #[cfg(all(test, not(loom)))]
 mod tests {

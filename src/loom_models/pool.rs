@@ -1,0 +1,62 @@
+//! A real pool over the ledger, and a buffer of it, as the models use them.
+
+use core::ptr::NonNull;
+
+use crate::error::GetError;
+use crate::life::close::{Core, Handle};
+use crate::loom_models::ledger::{CLASS, Ledger, config, touch};
+use crate::raw::slot::Reach;
+use crate::stats::Collected;
+
+/// A pool with room for `idle` blocks, half of them in slots.
+pub(super) fn pool(idle: usize, ledger: &Ledger) -> (Handle<Ledger>, View) {
+    let core = Handle::new(config(idle), ledger.clone()).unwrap().into_raw();
+    // SAFETY: from `into_raw`, once.
+    (unsafe { Handle::from_raw(core) }, View(core))
+}
+
+/// Access for whoever relies on a handle, or on a unit, that somebody holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct View(NonNull<Core<Ledger>>);
+
+/// A block that is out, with its unit; it goes back when dropped.
+#[derive(Debug)]
+pub(super) struct Buf {
+    view: View,
+    block: NonNull<u8>,
+}
+
+impl View {
+    pub(super) fn get(self) -> Buf {
+        self.try_get().unwrap()
+    }
+
+    pub(super) fn try_get(self) -> Result<Buf, GetError> {
+        // SAFETY: the caller relies on a handle, or on a unit.
+        let near = unsafe { Core::take_local(self.0, CLASS) };
+        // SAFETY: as above.
+        let block = near.map_or_else(|| unsafe { Core::get(self.0, CLASS) }, Ok)?;
+        touch(block);
+        Ok(Buf { view: self, block })
+    }
+
+    pub(super) fn collect(self, reach: Reach) -> Collected {
+        // SAFETY: the caller relies on a handle.
+        unsafe { self.0.as_ref() }.tiers.collect(reach)
+    }
+}
+
+impl Drop for Buf {
+    fn drop(&mut self) {
+        // A check has failed already; a second panic would hide which.
+        if std::thread::panicking() {
+            return;
+        }
+        touch(self.block);
+        // SAFETY: the block and its unit end here, if it is stored.
+        if !unsafe { Core::store_local(self.view.0, CLASS, self.block) } {
+            // SAFETY: it was not, so they end here.
+            unsafe { Core::put(self.view.0, CLASS, self.block) };
+        }
+    }
+}
