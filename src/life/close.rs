@@ -16,9 +16,10 @@ use crate::stats::CollectorState;
 use crate::tiers::backing::Backing;
 use crate::tiers::{Last, Tiers};
 
-/// A pool's part on the heap. Aligned so that a buffer's pointer to it has room for a tag.
+/// A pool's part on the heap. Aligned so that a buffer's pointer to it has room for a tag; in C's order, so that a pointer
+/// to it is one to its tiers.
 #[derive(Debug)]
-#[repr(align(128))]
+#[repr(C, align(128))]
 pub(crate) struct Core<B> {
     pub(crate) tiers: Tiers<B>,
     handles: Handles,
@@ -125,17 +126,18 @@ impl<B: Backing> Core<B> {
         },
     };
 
-    /// A handle for somebody who has a unit only; none once the pool is closing.
-    pub(crate) fn upgrade(core: NonNull<Self>) -> Option<Handle<B>> {
-        // SAFETY: the caller's unit, or the list of pools, keeps the core.
+    /// A handle for somebody who may have a unit only; none once the pool is closing.
+    ///
+    /// # Safety
+    /// The caller holds a handle or a unit.
+    pub(crate) unsafe fn upgrade(core: NonNull<Self>) -> Option<Handle<B>> {
+        // SAFETY: the caller's handle or unit keeps the core.
         unsafe { core.as_ref() }.handles.upgrade().then(|| Handle(core))
     }
 
     pub(crate) fn tiers_of(core: NonNull<Self>) -> NonNull<Tiers<B>> {
-        // SAFETY: the pointer is to a core, so its field is in bounds; nothing is read.
-        let tiers = unsafe { &raw mut (*core.as_ptr()).tiers };
-        // SAFETY: a field of an object that is there.
-        unsafe { NonNull::new_unchecked(tiers) }
+        const { assert!(core::mem::offset_of!(Self, tiers) == 0) };
+        core.cast()
     }
 
     /// # Safety

@@ -43,16 +43,21 @@ impl<B: Backing> Core<B> {
         // SAFETY: the caller's handle or unit keeps the core.
         let this = unsafe { core.as_ref() };
         let get = || this.tiers.get(thread_id::current(), class);
-        let got = get().or_else(|error| Self::purge_for(core, error, get))?;
+        // SAFETY: passed on.
+        let got = get().or_else(|error| unsafe { Self::purge_for(core, error, get) })?;
         if got.first {
-            Self::wake_collector(core);
+            // SAFETY: passed on.
+            unsafe { Self::wake_collector(core) };
         }
         Ok(got.block)
     }
 
     /// At the limit, frees what is idle and tries again. While another thread is collecting it tries until that one is
     /// done, and then purges itself; all for [`PATIENCE`] at most.
-    fn purge_for<R>(
+    ///
+    /// # Safety
+    /// The caller holds a handle or a unit.
+    unsafe fn purge_for<R>(
         core: NonNull<Self>,
         error: GetError,
         again: impl Fn() -> Result<R, GetError>,
@@ -62,7 +67,8 @@ impl<B: Backing> Core<B> {
             _ => return Err(error),
         }
         // Collecting needs a handle, or it could run beside the closer.
-        let Some(handle) = Self::upgrade(core) else { return Err(error) };
+        // SAFETY: passed on.
+        let Some(handle) = (unsafe { Self::upgrade(core) }) else { return Err(error) };
         let start = Instant::now();
         loop {
             let purged = !handle.tiers().collect(Reach::All).already_running;
@@ -74,12 +80,18 @@ impl<B: Backing> Core<B> {
     }
 
     /// The pool holds a block again, so there is something to collect.
-    fn wake_collector(core: NonNull<Self>) {
+    ///
+    /// # Safety
+    /// The caller holds a handle or a unit.
+    unsafe fn wake_collector(core: NonNull<Self>) {
         // SAFETY: the caller's handle or unit keeps the core.
         let config = unsafe { &core.as_ref().tiers.config };
         let Collect::Background(interval) = config.collect else { return };
-        if let Some(handle) = Self::upgrade(core).filter(|_| config.recycle) {
-            handle.join_collector(interval);
+        if config.recycle {
+            // SAFETY: passed on.
+            if let Some(handle) = unsafe { Self::upgrade(core) } {
+                handle.join_collector(interval);
+            }
         }
     }
 
@@ -115,7 +127,8 @@ impl<A: Allocator + Send + Sync + 'static> Core<Bytes<A>> {
         // SAFETY: the caller's handle or unit keeps the core.
         let this = unsafe { core.as_ref() };
         let allocate = || this.tiers.backing.allocate_oversize(size);
-        let block = allocate().or_else(|error| Self::purge_for(core, error, allocate))?;
+        // SAFETY: passed on.
+        let block = allocate().or_else(|error| unsafe { Self::purge_for(core, error, allocate) })?;
         this.tiers.count_out();
         Ok(block)
     }
