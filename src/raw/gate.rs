@@ -79,8 +79,8 @@ impl Entered<'_> {
     #[inline(always)]
     fn with_fence(self) -> Option<Self> {
         barrier::fenced();
-        // Acquire: as in `enter`. Revoked: `self` is dropped, with Release. A collector that reads that store may conclude
-        // that our earlier visits are over, so it must carry them.
+        // Acquire: as in `enter`. Revoked: `self` is dropped. A collector that reads that store may conclude that our earlier
+        // visits are over; the fence above carries them.
         (self.0.sign.load(Ordering::Acquire) != REVOKED).then_some(self)
     }
 }
