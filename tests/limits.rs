@@ -234,8 +234,8 @@ fn idle_memory_is_no_reason_to_fail_beside_other_collections() {
             });
         }
     });
-    // Of some 100 000 gets; the wait is bounded, so on a busy machine one may fail.
-    assert!(failures.load(SeqCst) < 50, "{failures:?}\n{}", pool.stats());
+    // Of some 300 000 gets. The wait is bounded, so on a busy machine some may fail; without it 20 000 do.
+    assert!(failures.load(SeqCst) < 2000, "{failures:?}\n{}", pool.stats());
     drop(pool);
     assert!(ledger.wait_until_empty());
 }
