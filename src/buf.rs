@@ -174,7 +174,8 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
         }
     }
 
-    /// Makes room for `additional` more bytes. Grows to at least twice the capacity, into another block.
+    /// Makes room for `additional` more bytes. Grows to at least twice the capacity, into another block; where that does not
+    /// fit under the pool's `limit`, to what is needed.
     ///
     /// # Panics
     /// Where [`try_reserve`](Self::try_reserve) would fail; out of memory is treated as `Vec` treats it.
@@ -279,7 +280,8 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
         let target = needed.max(self.cap.saturating_mul(2).min(isize::MAX as usize / 2));
         // The new block first and the old one back afterwards: one unit is held at any time.
         // Where doubling does not fit under the limit, what is needed may.
-        let mut grown = self.another(target).or_else(|_| self.another(needed))?;
+        let again = |error| if target > needed { self.another(needed) } else { Err(error) };
+        let mut grown = self.another(target).or_else(again)?;
         grown.try_extend_from_slice(self.as_slice())?;
         core::mem::swap(self, &mut grown);
         Ok(())

@@ -191,7 +191,7 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
         used.unwrap_or_else(|| match &*self.seed() {
             Some((_, config)) => Stats {
                 idle_limit: config.idle_limit,
-                limit: (config.limit != usize::MAX).then_some(config.limit),
+                limit: config.limit_if_any(),
                 collector: match config.collect {
                     Collect::Manual => CollectorState::Manual,
                     Collect::Background(_) => CollectorState::NotStarted,

@@ -5,11 +5,8 @@ mod common;
 use std::time::Duration;
 
 use common::ledger::Ledger;
+use common::pool;
 use millpond::{Collect, CollectorState, Pool, Recycle};
-
-fn pool(ledger: &Ledger) -> Pool<Ledger> {
-    Pool::builder_in(ledger.clone()).collect(Collect::Manual).recycle(Recycle::Always).build().unwrap()
-}
 
 #[test]
 fn idle_through_two_collections_is_deallocated() {

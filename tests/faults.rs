@@ -135,7 +135,7 @@ fn a_panic_of_the_allocator_in_a_drop_during_unwinding_is_contained() {
 #[test]
 fn panics_while_buffers_are_held_give_them_back() {
     let ledger = Ledger::new();
-    let pool = Pool::builder_in(ledger.clone()).collect(Collect::Manual).recycle(Recycle::Always).build().unwrap();
+    let pool = common::pool(&ledger);
     for _ in 0..10 {
         let result = catch_unwind(|| {
             let _held: Vec<_> = (0..5).map(|_| pool.get(1000)).collect();

@@ -89,7 +89,7 @@ fn blocks_are_aligned() {
 #[test]
 fn a_grown_buffer_is_found_again_at_its_new_size() {
     let ledger = Ledger::new();
-    let pool = Pool::builder_in(ledger.clone()).collect(Collect::Manual).recycle(Recycle::Always).build().unwrap();
+    let pool = common::pool(&ledger);
     let mut buf = pool.get(100);
     buf.resize(100_000, 1);
     let grown = buf.as_ptr();

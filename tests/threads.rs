@@ -8,11 +8,8 @@ use std::sync::mpsc::{TrySendError, sync_channel};
 use std::sync::{Arc, Barrier, OnceLock};
 
 use common::ledger::Ledger;
-use millpond::{Collect, Pool, PoolBuf, Recycle};
-
-fn pool(ledger: &Ledger) -> Pool<Ledger> {
-    Pool::builder_in(ledger.clone()).collect(Collect::Manual).recycle(Recycle::Always).build().unwrap()
-}
+use common::pool;
+use millpond::{Pool, PoolBuf};
 
 #[test]
 fn dropped_on_another_thread() {

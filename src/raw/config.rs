@@ -64,6 +64,13 @@ impl Config {
     };
 }
 
+impl Config {
+    /// The bound as statistics give it.
+    pub(crate) fn limit_if_any(&self) -> Option<usize> {
+        (self.limit != usize::MAX).then_some(self.limit)
+    }
+}
+
 impl Recycle {
     pub(crate) const fn resolve(self) -> bool {
         match self {

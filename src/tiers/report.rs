@@ -1,14 +1,15 @@
 //! Statistics: sums what slots and shared counters say.
 
-use crate::raw::magazine::Magazine;
-use crate::raw::size_class::Class;
+use crate::alloc::Allocator;
+use crate::raw::counters::ClassCounters;
+use crate::raw::size_class::{Class, MAX_CLASSES};
+use crate::raw::slot::Slot;
 use crate::stats::{ClassStats, CollectorState, Stats};
-use crate::sync::Ordering::Relaxed;
+use crate::sync::{AtomicU64, Ordering::Relaxed};
 use crate::tiers::Tiers;
 use crate::tiers::backing::{Backing, Bytes};
 
 /// The part of a class's figures that its magazines hold.
-#[derive(Default)]
 struct Magazines {
     gets: u64,
     puts: u64,
@@ -16,23 +17,22 @@ struct Magazines {
 }
 
 impl<B: Backing> Tiers<B> {
-    fn magazines(&self, class: Class) -> Magazines {
-        let mut sum = Magazines::default();
-        for slot in self.local.slots() {
-            for (_, magazine) in slot.used().filter(|(used, _)| *used == class) {
-                sum.gets += magazine.gets();
-                sum.puts += magazine.puts();
-                sum.idle += Magazine::len(magazine);
-            }
+    /// One walk over all slots.
+    fn magazines(&self) -> [Magazines; MAX_CLASSES] {
+        let mut sums = [const { Magazines { gets: 0, puts: 0, idle: 0 } }; MAX_CLASSES];
+        for (class, magazine) in self.local.slots().flat_map(Slot::used) {
+            let sum = &mut sums[class.index()];
+            sum.gets += magazine.gets();
+            sum.puts += magazine.puts();
+            sum.idle += magazine.len();
         }
-        sum
+        sums
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "counts of things that lie in memory")]
-    fn class_stats(&self, class: Class) -> ClassStats {
+    fn class_stats(&self, class: Class, local: &Magazines) -> ClassStats {
         let counters = self.counters.of(class);
-        let local = self.magazines(class);
-        let shared = |f: fn(&crate::raw::counters::ClassCounters) -> &crate::sync::AtomicU64| f(counters).load(Relaxed);
+        let shared = |counter: fn(&ClassCounters) -> &AtomicU64| counter(counters).load(Relaxed);
         let gets = local.gets + shared(|c| &c.shared_gets);
         let puts = local.puts + shared(|c| &c.shared_puts);
         let (depot_hits, victim_hits, misses) =
@@ -56,10 +56,11 @@ impl<B: Backing> Tiers<B> {
     }
 }
 
-impl<A: crate::alloc::Allocator + Send + Sync + 'static> Tiers<Bytes<A>> {
+impl<A: Allocator + Send + Sync + 'static> Tiers<Bytes<A>> {
     pub(crate) fn stats(&self, collector: CollectorState) -> Stats {
-        let classes: Vec<_> =
-            self.config.classes.all().map(|class| self.class_stats(class)).filter(|class| class.gets() > 0).collect();
+        let magazines = self.magazines();
+        let stats_of = |class: Class| self.class_stats(class, &magazines[class.index()]);
+        let classes: Vec<_> = self.config.classes.all().map(stats_of).filter(|class| class.gets() > 0).collect();
         let bytes =
             |count: fn(&ClassStats) -> usize| classes.iter().map(|class| count(class) * class.size).sum::<usize>();
         let oversize = self.backing.oversize();
@@ -76,7 +77,7 @@ impl<A: crate::alloc::Allocator + Send + Sync + 'static> Tiers<Bytes<A>> {
             reserved_bytes: self.budget.reserved(),
             leased_bytes: self.budget.leased(),
             idle_limit: self.budget.limit(),
-            limit: (self.config.limit != usize::MAX).then_some(self.config.limit),
+            limit: self.config.limit_if_any(),
             slots: self.local.slots().count(),
             collections: self.counters.collections.load(Relaxed),
             shells_waiting: usize::from(self.counters.shells.load(Relaxed) > 0),

@@ -4,3 +4,11 @@
 pub mod flaky;
 pub mod ledger;
 pub mod ops;
+
+use ledger::Ledger;
+use millpond::{Collect, Pool, Recycle};
+
+/// A pool that recycles, also under the tools that make it pass through by default, and collects only when told.
+pub fn pool(ledger: &Ledger) -> Pool<Ledger> {
+    Pool::builder_in(ledger.clone()).collect(Collect::Manual).recycle(Recycle::Always).build().unwrap()
+}
