@@ -68,6 +68,19 @@ fn a_buffer_that_cannot_grow_is_as_it_was() {
     ledger.assert_empty();
 }
 
+/// Doubling would pass the limit, what is asked for does not.
+#[test]
+fn a_buffer_grows_to_what_it_needs_where_doubling_does_not_fit() {
+    let ledger = Ledger::with_limit(800 << 10);
+    let pool = Pool::builder_in(ledger.clone()).limit(800 << 10).collect(Collect::Manual).build().unwrap();
+    let mut buf = pool.get(320 << 10);
+    buf.push(7);
+    buf.try_reserve(400 << 10).expect("320 and 448 KiB fit");
+    assert_eq!((buf.capacity(), buf.as_slice()), (448 << 10, &[7][..]));
+    drop((buf, pool));
+    ledger.assert_empty();
+}
+
 /// A buffer that asks a closing pool for room gets no handle, and takes none away: the pool is closed once and freed.
 #[test]
 fn growth_at_the_limit_of_a_closed_pool_leaves_it_closed() {
