@@ -4,15 +4,17 @@ mod cmp;
 
 mod traits;
 
+use core::marker::PhantomData;
 use core::mem::MaybeUninit;
+use core::num::NonZeroUsize;
 use core::ptr::{self, NonNull};
 use core::slice;
 
 use crate::alloc::{Allocator, Global};
 use crate::error::GetError;
 use crate::life::close::Core;
-use crate::raw::size_class::{Class, MAX_CLASSES};
-use crate::raw::tagged::Tagged;
+use crate::raw::home::{Home, Lent};
+use crate::raw::size_class::Rank;
 use crate::raw::wipe::wipe;
 use crate::tiers::backing::Bytes;
 
@@ -36,13 +38,11 @@ pub struct PoolBuf<A: Allocator + Send + Sync + 'static = Global> {
     /// The block: `cap` bytes, of which the first `len` are initialised (I5).
     ptr: NonNull<u8>,
     len: usize,
-    cap: usize,
-    /// The pool, of which this buffer is one unit, and the block's class; [`OVERSIZE`] if it has none.
-    home: Tagged<Core<Bytes<A>>>,
+    cap: NonZeroUsize,
+    /// The way back: to the magazine that the block came through, and to the pool, of which this buffer is one unit.
+    home: NonNull<Home>,
+    pool: PhantomData<Core<Bytes<A>>>,
 }
-
-/// The tag of a block above the largest class.
-const OVERSIZE: usize = MAX_CLASSES;
 
 // SAFETY: (I2) a buffer owns its block as a `Vec` does, and the pool's parts are all `Send` and `Sync`.
 unsafe impl<A: Allocator + Send + Sync + 'static> Send for PoolBuf<A> {}
@@ -55,30 +55,50 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
     /// # Safety
     /// The caller holds a handle or a unit of `core`.
     pub(crate) unsafe fn new(core: NonNull<Core<Bytes<A>>>, min: usize) -> Result<Self, GetError> {
-        // SAFETY: the caller keeps the core.
-        let classes = unsafe { &core.as_ref().tiers.config.classes };
-        let Some(class) = classes.class_for(min) else {
-            // SAFETY: passed on.
-            let ptr = unsafe { Core::get_oversize(core, min)? };
-            return Ok(Self { ptr, len: 0, cap: min, home: Tagged::new(core, OVERSIZE) });
-        };
         // SAFETY: passed on.
-        let ptr = unsafe { Core::get(core, class)? };
-        Ok(Self { ptr, len: 0, cap: classes.size_for(min), home: Tagged::new(core, class.index()) })
+        let lent = unsafe { Self::lend(core, min)? };
+        // SAFETY: just lent for `min` bytes.
+        Ok(unsafe { Self::of(lent, min) })
     }
 
-    /// As [`new`](Self::new), if the thread itself has a block for it.
+    /// The block of [`new`](Self::new), and its home: what fits into two registers.
+    ///
+    /// # Safety
+    /// As there.
+    pub(crate) unsafe fn lend(core: NonNull<Core<Bytes<A>>>, min: usize) -> Result<Lent, GetError> {
+        // SAFETY: the caller keeps the core.
+        match unsafe { &core.as_ref().tiers.config.classes }.class_for(min) {
+            // SAFETY: passed on.
+            Some(class) => unsafe { Core::get(core, class) },
+            // SAFETY: passed on.
+            None => unsafe { Core::get_oversize(core, min) },
+        }
+    }
+
+    /// The buffer of a block that was lent for `min` bytes.
+    ///
+    /// # Safety
+    /// It is, and nobody else has it.
+    #[inline(always)]
+    pub(crate) unsafe fn of(lent: Lent, min: usize) -> Self {
+        // SAFETY: the unit keeps the home.
+        let size = unsafe { lent.home.as_ref() }.size();
+        // An oversize block has the size that was asked for.
+        let cap = NonZeroUsize::new(min).map_or(size, |min| min.max(size));
+        Self { ptr: lent.block, len: 0, cap, home: lent.home, pool: PhantomData }
+    }
+
+    /// As [`new`](Self::new), where the thread itself has a block for it and there is no more to it.
     ///
     /// # Safety
     /// As there.
     #[inline(always)]
     pub(crate) unsafe fn new_local(core: NonNull<Core<Bytes<A>>>, min: usize) -> Option<Self> {
         // SAFETY: the caller keeps the core.
-        let classes = unsafe { &core.as_ref().tiers.config.classes };
-        let class = classes.class_for(min)?;
-        // SAFETY: passed on.
-        let ptr = unsafe { Core::take_local(core, class)? };
-        Some(Self { ptr, len: 0, cap: classes.size_for(min), home: Tagged::new(core, class.index()) })
+        let Lent { block, home } = unsafe { Core::take_local(core, Rank::of(min))? };
+        // SAFETY: the unit keeps the home.
+        let cap = unsafe { home.as_ref() }.size();
+        Some(Self { ptr: block, len: 0, cap, home, pool: PhantomData })
     }
 
     /// How many bytes the buffer holds.
@@ -99,7 +119,7 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
     #[inline]
     #[must_use]
     pub const fn capacity(&self) -> usize {
-        self.cap
+        self.cap.get()
     }
 
     /// The bytes.
@@ -147,7 +167,7 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
         // SAFETY: `len <= cap`, so this stays inside the block.
         let spare = unsafe { self.ptr.as_ptr().add(self.len) };
         // SAFETY: (I2) the block is this buffer's, and `MaybeUninit` asks nothing of its bytes.
-        unsafe { slice::from_raw_parts_mut(spare.cast(), self.cap - self.len) }
+        unsafe { slice::from_raw_parts_mut(spare.cast(), self.capacity() - self.len) }
     }
 
     /// Declares the first `len` bytes initialised.
@@ -156,7 +176,7 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
     /// `len` is at most [`capacity`](Self::capacity), and the bytes below it have been written.
     #[inline]
     pub const unsafe fn set_len(&mut self, len: usize) {
-        debug_assert!(len <= self.cap);
+        debug_assert!(len <= self.capacity());
         self.len = len;
     }
 
@@ -194,7 +214,7 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
     /// both must fit under the pool's `limit`.
     #[inline]
     pub fn try_reserve(&mut self, additional: usize) -> Result<(), GetError> {
-        if additional <= self.cap - self.len { Ok(()) } else { self.grow(additional) }
+        if additional <= self.capacity() - self.len { Ok(()) } else { self.grow(additional) }
     }
 
     /// Appends a byte.
@@ -204,7 +224,7 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
     #[inline]
     #[track_caller]
     pub fn push(&mut self, byte: u8) {
-        if self.len == self.cap {
+        if self.len == self.capacity() {
             self.reserve(1);
         }
         // SAFETY: `len < cap`, so this is inside the block.
@@ -277,7 +297,7 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
     fn grow(&mut self, additional: usize) -> Result<(), GetError> {
         let overflow = GetError::CapacityOverflow { requested: usize::MAX, max: isize::MAX as usize };
         let needed = self.len.checked_add(additional).ok_or(overflow)?;
-        let target = needed.max(self.cap.saturating_mul(2).min(isize::MAX as usize / 2));
+        let target = needed.max(self.capacity().saturating_mul(2).min(isize::MAX as usize / 2));
         // The new block first and the old one back afterwards: one unit is held at any time.
         // Where doubling does not fit under the limit, what is needed may.
         let again = |error| if target > needed { self.another(needed) } else { Err(error) };
@@ -289,48 +309,45 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
 
     /// An empty buffer of the same pool.
     fn another(&self, min: usize) -> Result<Self, GetError> {
-        // SAFETY: this buffer's unit keeps the core.
-        unsafe { Self::new(self.home.pointer(), min) }
+        // SAFETY: this buffer's unit keeps the home.
+        let core = unsafe { self.home.as_ref() }.pool().cast();
+        // SAFETY: it keeps the core as well.
+        unsafe { Self::new(core, min) }
     }
 }
 
 impl<A: Allocator + Send + Sync + 'static> Drop for PoolBuf<A> {
     #[inline(always)]
     fn drop(&mut self) {
-        let (core, tag) = (self.home.pointer(), self.home.tag());
-        // SAFETY: this buffer's unit keeps the core.
-        let plain = tag != OVERSIZE && !unsafe { core.as_ref() }.tiers.config.zero_on_return;
+        let lent = Lent { block: self.ptr, home: self.home };
         // SAFETY: the block is this buffer's, and so is the unit; if it is stored neither is used again.
-        if !(plain && unsafe { Core::store_local(core, Class::new(tag), self.ptr) }) {
+        if !unsafe { Core::<Bytes<A>>::store_local(lent) } {
             // SAFETY: the block is this buffer's, and so is the unit; neither is used again.
-            unsafe { give_back(self.home, self.cap, self.ptr) };
+            unsafe { give_back::<A>(lent, self.cap.get()) };
         }
     }
 }
 
-/// Takes a buffer's block back when the short way cannot.
+/// Takes a buffer's block back where the short way does not.
 ///
 /// # Safety
 /// The block, of `cap` bytes, and the unit were a buffer's, which ends.
 #[cold]
 #[inline(never)]
-unsafe fn give_back<A: Allocator + Send + Sync + 'static>(
-    home: Tagged<Core<Bytes<A>>>,
-    cap: usize,
-    block: NonNull<u8>,
-) {
-    let (core, tag) = (home.pointer(), home.tag());
-    // SAFETY: the unit keeps the core.
+unsafe fn give_back<A: Allocator + Send + Sync + 'static>(lent: Lent, cap: usize) {
+    // SAFETY: the unit keeps the home.
+    let home = unsafe { *lent.home.as_ptr() };
+    let core = home.pool().cast::<Core<Bytes<A>>>();
+    // SAFETY: and the core.
     if unsafe { core.as_ref() }.tiers.config.zero_on_return {
         // SAFETY: (I2) the block is the caller's, of `cap` bytes.
-        unsafe { wipe(block, cap) };
+        unsafe { wipe(lent.block, cap) };
     }
-    if tag == OVERSIZE {
+    match home.class() {
         // SAFETY: passed on.
-        unsafe { Core::put_oversize(core, cap, block) };
-    } else {
+        Some(class) => unsafe { Core::put(core, class, lent.block) },
         // SAFETY: passed on.
-        unsafe { Core::put(core, Class::new(tag), block) };
+        None => unsafe { Core::put_oversize(core, cap, lent.block) },
     }
 }
 

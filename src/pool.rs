@@ -10,6 +10,7 @@ use crate::error::GetError;
 use crate::life::close::{Core, Handle};
 use crate::raw::config::{Collect, Config};
 use crate::raw::contain::contain;
+use crate::raw::home::Lent;
 use crate::raw::slot::Reach;
 use crate::stats::{Collected, CollectorState, Stats};
 use crate::sync::{AtomicPtr, MutexGuard, Ordering};
@@ -100,16 +101,18 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
     pub fn get(&self, min_capacity: usize) -> PoolBuf<A> {
         match self.get_local(min_capacity) {
             Some(buf) => buf,
-            None => self.get_slow(min_capacity),
+            // SAFETY: just lent for as much.
+            None => unsafe { PoolBuf::of(self.get_slow(min_capacity), min_capacity) },
         }
     }
 
+    /// Not a buffer: that would come back through memory, and keep the caller's out of registers.
     #[cold]
     #[inline(never)]
     #[track_caller]
-    fn get_slow(&self, min_capacity: usize) -> PoolBuf<A> {
-        match self.try_get_slow(min_capacity) {
-            Ok(buf) => buf,
+    fn get_slow(&self, min_capacity: usize) -> Lent {
+        match self.lend(min_capacity) {
+            Ok(lent) => lent,
             Err(error) => crate::buf::failed(error),
         }
     }
@@ -145,13 +148,18 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
     #[cold]
     #[inline(never)]
     fn try_get_slow(&self, min_capacity: usize) -> Result<PoolBuf<A>, GetError> {
+        // SAFETY: just lent for as much.
+        self.lend(min_capacity).map(|lent| unsafe { PoolBuf::of(lent, min_capacity) })
+    }
+
+    fn lend(&self, min_capacity: usize) -> Result<Lent, GetError> {
         // Acquire: pairs with the Release of `start`.
         let core = match NonNull::new(self.core.load(Ordering::Acquire)) {
             Some(core) => core,
             None => self.start()?,
         };
         // SAFETY: this handle keeps the core.
-        unsafe { PoolBuf::new(core, min_capacity) }
+        unsafe { PoolBuf::lend(core, min_capacity) }
     }
 
     /// The part of a get that is worth having in the caller's code: a local hit.

@@ -21,6 +21,12 @@ mod real {
     pub(crate) use std::thread::yield_now;
     pub(crate) use std::thread_local;
 
+    /// What nothing is concluded from but statistics, or what a gate orders.
+    pub(crate) type Figure = AtomicU64;
+
+    /// The owner's word of a gate.
+    pub(crate) type Word = AtomicU64;
+
     /// `core`'s cell with loom's face, so that one source serves both.
     #[derive(Debug, Default)]
     #[repr(transparent)]

@@ -1,7 +1,7 @@
 //! Who keeps a pool alive: handles, and units (blocks that are out). The last handle closes it; whoever counts the last
 //! unit after that frees it.
 
-use core::mem::ManuallyDrop;
+use core::mem::{ManuallyDrop, MaybeUninit};
 use core::ptr::NonNull;
 use core::time::Duration;
 use std::sync::OnceLock;
@@ -16,10 +16,9 @@ use crate::stats::CollectorState;
 use crate::tiers::backing::Backing;
 use crate::tiers::{Last, Tiers};
 
-/// A pool's part on the heap. Aligned so that a buffer's pointer to it has room for a tag; in C's order, so that a pointer
-/// to it is one to its tiers.
+/// A pool's part on the heap. In C's order, so that a pointer to it is one to its tiers.
 #[derive(Debug)]
-#[repr(C, align(128))]
+#[repr(C)]
 pub(crate) struct Core<B> {
     pub(crate) tiers: Tiers<B>,
     handles: Handles,
@@ -39,10 +38,21 @@ unsafe impl<B: Backing> Sync for Handle<B> {}
 impl<B: Backing> Handle<B> {
     /// The backing comes back if there is no memory.
     pub(crate) fn new(config: Config, backing: B) -> Result<Self, B> {
-        let Ok(place) = FallibleBox::try_new_uninit() else { return Err(backing) };
-        let tiers = Tiers::new(config, backing)?;
-        let core = Core { tiers, handles: Handles::new(), collector: OnceLock::new() };
-        Ok(Self(NonNull::from(FallibleBox::leak(FallibleBox::write(place, core)))))
+        let Ok(place) = FallibleBox::<Core<B>>::try_new_uninit() else { return Err(backing) };
+        let place = NonNull::from(FallibleBox::leak(place)).cast::<Core<B>>();
+        match Tiers::new(config, backing, place.cast()) {
+            Ok(tiers) => {
+                let core = Core { tiers, handles: Handles::new(), collector: OnceLock::new() };
+                // SAFETY: just allocated for it.
+                unsafe { place.write(core) };
+                Ok(Self(place))
+            }
+            Err(backing) => {
+                // SAFETY: as above, and not written to.
+                drop(unsafe { FallibleBox::from_raw(place.cast::<MaybeUninit<Core<B>>>().as_ptr()) });
+                Err(backing)
+            }
+        }
     }
 
     pub(crate) fn tiers(&self) -> &Tiers<B> {

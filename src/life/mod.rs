@@ -12,7 +12,8 @@ use crate::alloc::Allocator;
 use crate::error::GetError;
 use crate::life::close::Core;
 use crate::raw::config::Collect;
-use crate::raw::size_class::Class;
+use crate::raw::home::Lent;
+use crate::raw::size_class::{Class, Rank};
 use crate::raw::slot::Reach;
 use crate::raw::thread_id;
 use crate::sync::yield_now;
@@ -21,7 +22,7 @@ use crate::tiers::{Last, Tiers};
 
 /// How long a get at the limit waits for another thread's collection. A bound, as that one may wait for this thread: the
 /// allocator's `deallocate` is user code.
-const PATIENCE: Duration = Duration::from_millis(20);
+const PATIENCE: Duration = if cfg!(loom) { Duration::MAX } else { Duration::from_millis(20) };
 
 /// Every function here takes a pointer to the core of which the caller holds a handle or a unit.
 impl<B: Backing> Core<B> {
@@ -30,16 +31,16 @@ impl<B: Backing> Core<B> {
     /// # Safety
     /// The caller holds a handle or a unit.
     #[inline(always)]
-    pub(crate) unsafe fn take_local(core: NonNull<Self>, class: Class) -> Option<NonNull<u8>> {
+    pub(crate) unsafe fn take_local(core: NonNull<Self>, rank: Rank) -> Option<Lent> {
         // SAFETY: the caller's handle or unit keeps the core.
-        unsafe { core.as_ref() }.tiers.take_local(thread_id::current(), class)
+        unsafe { core.as_ref() }.tiers.take_local(thread_id::current(), rank)
     }
 
     /// Hands out a block, and with it a unit.
     ///
     /// # Safety
     /// The caller holds a handle or a unit.
-    pub(crate) unsafe fn get(core: NonNull<Self>, class: Class) -> Result<NonNull<u8>, GetError> {
+    pub(crate) unsafe fn get(core: NonNull<Self>, class: Class) -> Result<Lent, GetError> {
         // SAFETY: the caller's handle or unit keeps the core.
         let this = unsafe { core.as_ref() };
         let get = || this.tiers.get(thread_id::current(), class);
@@ -49,7 +50,7 @@ impl<B: Backing> Core<B> {
             // SAFETY: passed on.
             unsafe { Self::wake_collector(core) };
         }
-        Ok(got.block)
+        Ok(got.lent)
     }
 
     /// At the limit, frees what is idle and tries again. While another thread is collecting it tries until that one is
@@ -100,9 +101,9 @@ impl<B: Backing> Core<B> {
     /// # Safety
     /// As for `put`.
     #[inline(always)]
-    pub(crate) unsafe fn store_local(core: NonNull<Self>, class: Class, block: NonNull<u8>) -> bool {
-        // SAFETY: passed on: the unit keeps the core until it is counted back.
-        unsafe { Tiers::store_local(Self::tiers_of(core), thread_id::current(), class, block) }
+    pub(crate) unsafe fn store_local(lent: Lent) -> bool {
+        // SAFETY: passed on.
+        unsafe { Tiers::<B>::store_local(thread_id::current(), lent) }
     }
 
     /// Takes a block back, and with it its unit.
@@ -123,14 +124,13 @@ impl<B: Backing> Core<B> {
 impl<A: Allocator + Send + Sync + 'static> Core<Bytes<A>> {
     /// # Safety
     /// As for [`get`](Self::get).
-    pub(crate) unsafe fn get_oversize(core: NonNull<Self>, size: usize) -> Result<NonNull<u8>, GetError> {
+    pub(crate) unsafe fn get_oversize(core: NonNull<Self>, size: usize) -> Result<Lent, GetError> {
         // SAFETY: the caller's handle or unit keeps the core.
         let this = unsafe { core.as_ref() };
         let allocate = || this.tiers.backing.allocate_oversize(size);
         // SAFETY: passed on.
         let block = allocate().or_else(|error| unsafe { Self::purge_for(core, error, allocate) })?;
-        this.tiers.count_out();
-        Ok(block)
+        Ok(this.tiers.lend_oversize(block))
     }
 
     /// # Safety

@@ -1,42 +1,43 @@
-//! The owner of a slot beside a collector.
+//! The owner of a magazine beside a collector.
 
+use core::ptr::NonNull;
 use std::sync::Arc;
 
-use crate::loom_models::ledger::{CLASS, Ledger, SIZE, config, touch};
+use crate::loom_models::ledger::{CLASS, Ledger, SIZE, touch};
 use crate::loom_models::{Seen, TWO_THREADS, spawn};
 use crate::raw::barrier;
-use crate::raw::lease::Budget;
-use crate::raw::slot::{Reach, Slot};
+use crate::raw::home::Home;
+use crate::raw::magazine::Magazine;
+use crate::raw::thread_id::ThreadId;
 use crate::sync::Kind;
 
 #[test]
-fn a_slot_is_in_one_hand() {
+fn a_magazine_is_in_one_hand() {
     TWO_THREADS.both_gates(owner_and_collector);
     TWO_THREADS.with(Kind::Registering).run(owner_and_collector);
 }
 
 fn owner_and_collector(seen: &Seen) {
     let ledger = Ledger::default();
-    let budget = Budget::new(8 * SIZE);
-    let slot = Arc::new(Slot::new());
-    assert!(slot.prepare(CLASS, 4));
+    let home = Home::shared(CLASS, SIZE, NonNull::dangling()).of(ThreadId::fake(0));
+    let magazine = Arc::new(Magazine::new(home, 4));
     {
-        let inside = slot.enter().unwrap();
-        assert!(inside.lease(CLASS, SIZE, 2, 4 * SIZE, &budget));
+        let mut inside = magazine.enter_slow().unwrap();
+        inside.cover(2);
         // SAFETY: just made.
-        unsafe { inside.store(CLASS, ledger.make()) }.unwrap();
+        assert!(unsafe { inside.store(ledger.make()) });
     }
     let collector = {
-        let slot = Arc::clone(&slot);
-        spawn(1, move || collect(&slot))
+        let magazine = Arc::clone(&magazine);
+        spawn(1, move || collect(&magazine))
     };
     for _ in 0..2 {
-        let entered = slot.enter();
+        let entered = magazine.enter_slow();
         seen.note("kept out", entered.is_none());
-        let block = entered.and_then(|inside| inside.take(CLASS)).unwrap_or_else(|| ledger.make());
+        let block = entered.and_then(|mut inside| inside.take_below_floor()).unwrap_or_else(|| ledger.make());
         touch(block);
         // SAFETY: it is ours.
-        let kept = slot.enter().is_some_and(|inside| unsafe { inside.store(CLASS, block) }.is_ok());
+        let kept = magazine.enter().is_some_and(|mut inside| unsafe { inside.store(block) });
         if !kept {
             Ledger::unmake(block);
         }
@@ -44,25 +45,25 @@ fn owner_and_collector(seen: &Seen) {
     let collected = collector.join();
     seen.note("collected", collected.is_some_and(|blocks| blocks > 0));
     seen.note("skipped", collected.is_none());
-    assert!(slot.enter().is_some(), "the owner was not let in again");
-    assert!(collect(&slot).is_some());
+    assert!(magazine.enter_slow().is_some(), "the owner was not let in again");
+    assert!(collect(&magazine).is_some());
     ledger.settle();
 }
 
 /// How many blocks it took; none if the owner was inside.
-fn collect(slot: &Slot) -> Option<usize> {
-    slot.revoke();
+fn collect(magazine: &Magazine) -> Option<usize> {
+    magazine.revoke();
     assert!(barrier::heavy());
     // SAFETY: revoked and fenced, by the only collector.
-    let seized = unsafe { slot.seize() };
+    let seized = unsafe { magazine.seize() };
     let blocks = seized.map(|seized| {
         let mut blocks = 0;
-        let _freed = seized.sweep(Reach::All, &config(8).classes, |_, block| {
+        let _uncovered = seized.sweep(true, |block| {
             Ledger::unmake(block);
             blocks += 1;
         });
         blocks
     });
-    slot.reinstate();
+    magazine.reinstate();
     blocks
 }

@@ -4,7 +4,9 @@ use core::ptr::NonNull;
 
 use crate::error::GetError;
 use crate::life::close::{Core, Handle};
-use crate::loom_models::ledger::{CLASS, Ledger, config, touch};
+use crate::loom_models::ledger::{CLASS, Ledger, SIZE, config, touch};
+use crate::raw::home::Lent;
+use crate::raw::size_class::Rank;
 use crate::raw::slot::Reach;
 use crate::stats::Collected;
 
@@ -23,8 +25,11 @@ pub(super) struct View(NonNull<Core<Ledger>>);
 #[derive(Debug)]
 pub(super) struct Buf {
     view: View,
-    block: NonNull<u8>,
+    lent: Lent,
 }
+
+// SAFETY: it owns its block; who may follow the pointer to the home is what the models check.
+unsafe impl Send for Buf {}
 
 impl View {
     pub(super) fn get(self) -> Buf {
@@ -33,11 +38,11 @@ impl View {
 
     pub(super) fn try_get(self) -> Result<Buf, GetError> {
         // SAFETY: the caller relies on a handle, or on a unit.
-        let near = unsafe { Core::take_local(self.0, CLASS) };
+        let near = unsafe { Core::take_local(self.0, Rank::of(SIZE)) };
         // SAFETY: as above.
-        let block = near.map_or_else(|| unsafe { Core::get(self.0, CLASS) }, Ok)?;
-        touch(block);
-        Ok(Buf { view: self, block })
+        let lent = near.map_or_else(|| unsafe { Core::get(self.0, CLASS) }, Ok)?;
+        touch(lent.block);
+        Ok(Buf { view: self, lent })
     }
 
     pub(super) fn collect(self, reach: Reach) -> Collected {
@@ -52,11 +57,11 @@ impl Drop for Buf {
         if std::thread::panicking() {
             return;
         }
-        touch(self.block);
+        touch(self.lent.block);
         // SAFETY: the block and its unit end here, if it is stored.
-        if !unsafe { Core::store_local(self.view.0, CLASS, self.block) } {
+        if !unsafe { Core::<Ledger>::store_local(self.lent) } {
             // SAFETY: it was not, so they end here.
-            unsafe { Core::put(self.view.0, CLASS, self.block) };
+            unsafe { Core::put(self.view.0, CLASS, self.lent.block) };
         }
     }
 }

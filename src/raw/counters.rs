@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::raw::size_class::Class;
-use crate::sync::{AtomicU64, Ordering::Relaxed};
+use crate::sync::{Figure, Ordering::Relaxed};
 
 /// Why a block was released to the backing.
 #[derive(Clone, Copy, Debug)]
@@ -21,35 +21,35 @@ pub(crate) enum Why {
 #[derive(Debug, Default)]
 pub(crate) struct ClassCounters {
     /// Blocks held from the backing.
-    pub(crate) allocated: AtomicU64,
-    pub(crate) depot_hits: AtomicU64,
-    pub(crate) victim_hits: AtomicU64,
-    pub(crate) misses: AtomicU64,
+    pub(crate) allocated: Figure,
+    pub(crate) depot_hits: Figure,
+    pub(crate) victim_hits: Figure,
+    pub(crate) misses: Figure,
     /// Gets and puts that no slot counted.
-    pub(crate) shared_gets: AtomicU64,
-    pub(crate) shared_puts: AtomicU64,
-    pub(crate) discarded: AtomicU64,
-    pub(crate) trimmed: AtomicU64,
-    pub(crate) purged: AtomicU64,
+    pub(crate) shared_gets: Figure,
+    pub(crate) shared_puts: Figure,
+    pub(crate) discarded: Figure,
+    pub(crate) trimmed: Figure,
+    pub(crate) purged: Figure,
 }
 
 #[derive(Debug)]
 pub(crate) struct Counters {
     classes: Box<[ClassCounters]>,
     /// Collections and purges that ran.
-    pub(crate) collections: AtomicU64,
+    pub(crate) collections: Figure,
     /// Shells that wait, as of the last collection.
-    pub(crate) shells: AtomicU64,
-    pub(crate) release_panics: AtomicU64,
+    pub(crate) shells: Figure,
+    pub(crate) release_panics: Figure,
 }
 
 impl Counters {
     pub(crate) fn new(classes: usize) -> Self {
         Self {
             classes: (0..classes).map(|_| ClassCounters::default()).collect(),
-            collections: AtomicU64::new(0),
-            shells: AtomicU64::new(0),
-            release_panics: AtomicU64::new(0),
+            collections: Figure::new(0),
+            shells: Figure::new(0),
+            release_panics: Figure::new(0),
         }
     }
 
@@ -71,12 +71,12 @@ impl Counters {
 }
 
 /// Adds one to a counter that any thread may write.
-pub(crate) fn add(counter: &AtomicU64) {
+pub(crate) fn add(counter: &Figure) {
     counter.fetch_add(1, Relaxed);
 }
 
 /// Adds one to a counter that only the caller writes: readers see some recent value, and no read-modify-write is paid.
 #[inline(always)]
-pub(crate) fn add_owned(counter: &AtomicU64) {
+pub(crate) fn add_owned(counter: &Figure) {
     counter.store(counter.load(Relaxed).wrapping_add(1), Relaxed);
 }

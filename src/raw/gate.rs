@@ -1,4 +1,4 @@
-//! The gate: how a collector may enter a slot whose owner uses it without read-modify-writes.
+//! The gate: how a collector may enter what an owner uses without read-modify-writes.
 //!
 //! Dekker's scheme. The owner says "busy" and then looks whether it is revoked; a collector revokes and then looks
 //! whether the owner is busy. With a fence in between on both sides (see `barrier`) at least one of them sees the other.
@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 use crate::raw::barrier;
-use crate::sync::{AtomicBool, AtomicU8, Backoff, Ordering};
+use crate::sync::{AtomicU8, Backoff, Ordering, Word};
 
 /// The owner may come in without a fence of its own: the system's barrier was there when this was written.
 const OPEN: u8 = 0;
@@ -15,17 +15,25 @@ const OPEN_FENCED: u8 = 1;
 /// The owner must stay out.
 const REVOKED: u8 = 2;
 
+/// Set in the owner's word while it is inside.
+const BUSY: u64 = 1 << 7;
+
 #[derive(Debug)]
 pub(crate) struct Gate {
-    /// Written by the owner only.
-    busy: AtomicBool,
+    /// Written by the owner only, also with what it has to say of its visit, so that saying "busy" and taking it back cost
+    /// no store of their own.
+    word: Word,
     /// One of the above. Written by collectors, one at a time, and by the closer.
     sign: AtomicU8,
 }
 
 /// The owner is inside. Leaves on drop, so that nothing in between can keep the gate shut.
 #[derive(Debug)]
-pub(crate) struct Entered<'gate>(&'gate Gate);
+pub(crate) struct Entered<'gate> {
+    gate: &'gate Gate,
+    /// What the word will be.
+    pub(crate) word: u64,
+}
 
 fn open() -> u8 {
     if barrier::registered() { OPEN } else { OPEN_FENCED }
@@ -33,21 +41,48 @@ fn open() -> u8 {
 
 impl Gate {
     pub(crate) fn new() -> Self {
-        Self { busy: AtomicBool::new(false), sign: AtomicU8::new(open()) }
+        Self { word: Word::new(0), sign: AtomicU8::new(open()) }
+    }
+
+    /// The owner goes in, unless it is revoked; or would need a fence where most owners need none. That is for
+    /// [`enter_slow`](Self::enter_slow), so that the caller's code holds one way in.
+    #[inline(always)]
+    pub(crate) fn enter(&self) -> Option<Entered<'_>> {
+        let entered = self.say_busy();
+        // Acquire: pairs with the Release of `reinstate`: what the collector did inside comes first.
+        match self.sign.load(Ordering::Acquire) {
+            OPEN => Some(entered),
+            _ if barrier::ASYMMETRIC => None,
+            _ => entered.with_fence(),
+        }
     }
 
     /// The owner goes in, unless it is revoked.
-    #[inline(always)]
-    pub(crate) fn enter(&self) -> Option<Entered<'_>> {
-        // Relaxed: ordered before the load below by the light fence, against `revoke` and `heavy` in a collector.
-        self.busy.store(true, Ordering::Relaxed);
-        let entered = Entered(self);
-        barrier::light();
-        // Acquire: pairs with the Release of `reinstate`: what the collector did in the slot comes first.
+    pub(crate) fn enter_slow(&self) -> Option<Entered<'_>> {
+        if barrier::registered() {
+            // Every heavy fence is the system's from now on, so the owner's own is not needed any more. A sign that says
+            // "revoked" stays.
+            // Relaxed: it publishes nothing, and as a read-modify-write it hands on what `reinstate` did.
+            let _ = self.sign.compare_exchange(OPEN_FENCED, OPEN, Ordering::Relaxed, Ordering::Relaxed);
+        }
+        let entered = self.say_busy();
+        // Acquire: as in `enter`.
         if self.sign.load(Ordering::Acquire) == OPEN { Some(entered) } else { entered.with_fence() }
     }
 
-    /// A collector asks for the slot. It may look at [`left`](Self::left) only after a heavy fence.
+    #[inline(always)]
+    fn say_busy(&self) -> Entered<'_> {
+        // Relaxed: nobody else writes it; a new owner comes after the former one's last store (see `thread_id`).
+        let word = self.word.load(Ordering::Relaxed);
+        // Not twice: nothing inside calls what could come here again.
+        debug_assert_eq!(word & BUSY, 0);
+        // Relaxed: ordered before the load below by the light fence, against `revoke` and `heavy` in a collector.
+        self.word.store(word + BUSY, Ordering::Relaxed);
+        barrier::light();
+        Entered { gate: self, word }
+    }
+
+    /// A collector asks the owner to stay out. It may look at [`left`](Self::left) only after a heavy fence.
     pub(crate) fn revoke(&self) {
         // Relaxed: the heavy fence orders it.
         self.sign.store(REVOKED, Ordering::Relaxed);
@@ -58,7 +93,7 @@ impl Gate {
         let patience = Backoff::new();
         loop {
             // Acquire: pairs with the Release of `Entered::drop`: the owner's visit comes before the collector's.
-            if !self.busy.load(Ordering::Acquire) {
+            if self.word.load(Ordering::Acquire) & BUSY == 0 {
                 return true;
             }
             if cfg!(loom) || patience.is_completed() {
@@ -68,10 +103,15 @@ impl Gate {
         }
     }
 
-    /// A collector gives the slot back to its owner.
+    /// A collector lets the owner in again.
     pub(crate) fn reinstate(&self) {
         // Release: pairs with the Acquire of `enter`.
         self.sign.store(open(), Ordering::Release);
+    }
+
+    /// The owner's word as of some recent moment, without its "busy".
+    pub(crate) fn glance(&self) -> u64 {
+        self.word.load(Ordering::Relaxed) & !BUSY
     }
 }
 
@@ -81,7 +121,7 @@ impl Entered<'_> {
         barrier::fenced();
         // Acquire: as in `enter`. Revoked: `self` is dropped. A collector that reads that store may conclude that our earlier
         // visits are over; the fence above carries them.
-        (self.0.sign.load(Ordering::Acquire) != REVOKED).then_some(self)
+        (self.gate.sign.load(Ordering::Acquire) != REVOKED).then_some(self)
     }
 }
 
@@ -89,6 +129,6 @@ impl Drop for Entered<'_> {
     #[inline(always)]
     fn drop(&mut self) {
         // Release: pairs with the Acquire of `left`. The last touch of the pool on this path.
-        self.0.busy.store(false, Ordering::Release);
+        self.gate.word.store(self.word, Ordering::Release);
     }
 }

@@ -1,168 +1,369 @@
-//! A magazine: a small stack of idle blocks of one class, in one slot.
+//! A magazine: a small stack of idle blocks of one class, in one slot, behind a gate.
 
 use core::ptr::{self, NonNull};
 
-use crate::raw::block::Batch;
+use crate::raw::block::{BATCH, Batch};
 use crate::raw::counters::add_owned;
-use crate::sync::{AtomicU64, AtomicUsize, Ordering::Relaxed, UnsafeCell};
+use crate::raw::gate::{Entered, Gate};
+use crate::raw::home::Home;
+use crate::sync::{Figure, Ordering::Relaxed, UnsafeCell};
 
 /// The most blocks in a magazine, as long as the slot's limit in bytes allows. With 32, a thread that holds 64 buffers at a
 /// time goes to the depot for half of them: 1.5 times as slow, measured.
 pub(crate) const MAGAZINE: usize = if cfg!(loom) { 4 } else { 64 };
 
-/// The caller of every `unsafe fn` here holds the slot (I3): it is the owner, inside the gate, or a collector or
-/// closer that revoked the slot and saw it left. Figures that statistics read from outside are relaxed atomics.
+/// One local get, in the owner's word; the bits below it and the gate's own say where the stack ends.
+const GET: u64 = 1 << 8;
+
+/// Whoever holds the magazine (I3) may touch what is in cells: its owner inside the gate, or a collector or closer that revoked
+/// it and saw it left. Figures that statistics read from outside are relaxed atomics.
+///
+/// The head lies in a cell as well, so that a reference to a magazine promises nothing of its memory: inside the call that
+/// leaves the gate one may outlive the pool.
 #[derive(Debug)]
+#[repr(C, align(128))]
 pub(crate) struct Magazine {
-    /// Idle blocks, oldest first; those from `len` on are meaningless.
+    home: core::cell::UnsafeCell<Home>,
+    /// Its word is where the stack ends, and how many gets it served.
+    gate: Gate,
+    bounds: UnsafeCell<Bounds>,
+    /// Where the stack begins. A collector takes from there and cannot write where it ends; the owner's next slow visit
+    /// moves it back to 0.
+    bottom: Figure,
+    /// How many blocks the slot's credit covers here; not below the length.
+    room: Figure,
+    /// Gets that another tier served, counted here.
+    served: Figure,
+    /// Blocks that have left, but for those still counted in `bottom`, less those that came from another tier; wraps.
+    moved: Figure,
+    /// Idle blocks from `bottom` on, oldest first; the others are meaningless.
     cells: UnsafeCell<[*mut u8; MAGAZINE]>,
-    len: AtomicUsize,
-    /// How many blocks the slot's credit covers here; `len <= room <= capacity <= MAGAZINE`.
-    room: AtomicUsize,
-    /// The least `len` since the last collection: so many of the oldest blocks lay idle since then.
-    low: AtomicUsize,
-    /// Gets and puts that this slot counted, whatever tier they used. Their difference is the slot's units.
-    gets: AtomicU64,
-    puts: AtomicU64,
-    capacity: usize,
 }
+
+/// Between which ends of the stack the owner has the short way.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    /// The lowest end since the last collection: what lies below was idle since then. So there is no mark to keep.
+    floor: u32,
+    /// As far as the credit and the cells go.
+    ceiling: u32,
+    /// The most blocks that may ever lie here, at most `MAGAZINE`.
+    capacity: u32,
+}
+
+// SAFETY: what is in cells is touched by one thread at a time (I3); the head is never written.
+unsafe impl Send for Magazine {}
+// SAFETY: as above.
+unsafe impl Sync for Magazine {}
+
+/// The owner holds the magazine, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Inside<'magazine> {
+    magazine: &'magazine Magazine,
+    entered: Entered<'magazine>,
+}
+
+/// A collector or the closer holds the magazine, until it reinstates the owner.
+#[derive(Debug)]
+pub(crate) struct Seized<'magazine>(&'magazine Magazine);
 
 impl Magazine {
     /// An empty one for at most `capacity` blocks, none of them covered yet.
-    pub(crate) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(home: Home, capacity: usize) -> Self {
         Self {
+            home: core::cell::UnsafeCell::new(home),
+            gate: Gate::new(),
+            bounds: UnsafeCell::new(Bounds { floor: 0, ceiling: 0, capacity: figure(capacity.min(MAGAZINE)) }),
+            bottom: Figure::new(0),
+            room: Figure::new(0),
+            served: Figure::new(0),
+            moved: Figure::new(0),
             cells: UnsafeCell::new([ptr::null_mut(); MAGAZINE]),
-            len: AtomicUsize::new(0),
-            room: AtomicUsize::new(0),
-            low: AtomicUsize::new(0),
-            gets: AtomicU64::new(0),
-            puts: AtomicU64::new(0),
-            capacity: capacity.min(MAGAZINE),
         }
     }
 
-    /// Takes the newest block and counts a get.
-    ///
-    /// # Safety
-    /// The caller holds the slot.
+    /// What buffers keep that come from here: the magazine's own address.
     #[inline(always)]
-    pub(crate) unsafe fn take(&self) -> Option<NonNull<u8>> {
-        let len = self.len.load(Relaxed).checked_sub(1)?;
-        // SAFETY: (I3) passed on; `len` was above, and is at most `MAGAZINE`.
-        let block = unsafe { self.cell(len, |cell| *cell) };
-        self.len.store(len, Relaxed);
-        if len < self.low.load(Relaxed) {
-            self.low.store(len, Relaxed);
-        }
-        add_owned(&self.gets);
-        // SAFETY: what `store` and `refill` put there came from a `NonNull`.
-        Some(unsafe { NonNull::new_unchecked(block) })
+    pub(crate) fn home(magazine: NonNull<Self>) -> NonNull<Home> {
+        const { assert!(core::mem::offset_of!(Self, home) == 0) };
+        magazine.cast()
     }
 
-    /// Stores a block and counts a put, or gives it back if no credit covers it.
-    ///
-    /// # Safety
-    /// The caller holds the slot and owns the block, which is of the magazine's class.
+    /// The owner goes in, if that is short; see [`Gate::enter`].
     #[inline(always)]
-    pub(crate) unsafe fn store(&self, block: NonNull<u8>) -> Result<(), NonNull<u8>> {
-        let len = self.len.load(Relaxed);
-        if len >= self.room.load(Relaxed) {
-            return Err(block);
-        }
-        // SAFETY: (I3) passed on; `room` is at most `MAGAZINE`.
-        unsafe { self.cell(len, |cell| *cell = block.as_ptr()) };
-        self.len.store(len + 1, Relaxed);
-        add_owned(&self.puts);
-        Ok(())
+    pub(crate) fn enter(&self) -> Option<Inside<'_>> {
+        Some(Inside { magazine: self, entered: self.gate.enter()? })
     }
 
-    /// Moves what fits of `batch` into the magazine; counts nothing.
+    /// The owner goes in, unless a collector or the closer has revoked the magazine. The stack begins at 0 then.
+    pub(crate) fn enter_slow(&self) -> Option<Inside<'_>> {
+        let mut inside = Inside { magazine: self, entered: self.gate.enter_slow()? };
+        inside.settle();
+        Some(inside)
+    }
+
+    pub(crate) fn revoke(&self) {
+        self.gate.revoke();
+    }
+
+    /// After `revoke` and a heavy fence that worked: takes the magazine if the owner has left it.
     ///
     /// # Safety
-    /// The caller holds the slot; the blocks are of the magazine's class.
-    pub(crate) unsafe fn refill(&self, batch: &mut Batch) {
-        let mut len = self.len.load(Relaxed);
-        while len < self.room.load(Relaxed) {
-            let Some(block) = batch.pop() else { break };
-            // SAFETY: (I3) passed on; `room` is at most `MAGAZINE`.
-            unsafe { self.cell(len, |cell| *cell = block.as_ptr()) };
-            len += 1;
-        }
-        self.len.store(len, Relaxed);
+    /// The caller revoked it, a heavy fence has succeeded since, and it is the only collector or the closer.
+    pub(crate) unsafe fn seize(&self) -> Option<Seized<'_>> {
+        self.gate.left().then_some(Seized(self))
+    }
+
+    pub(crate) fn reinstate(&self) {
+        self.gate.reinstate();
+    }
+
+    /// How many blocks lie here; beside the owner or a collector about so many.
+    pub(crate) fn len(&self) -> usize {
+        end(self.gate.glance()).saturating_sub(self.bottom())
+    }
+
+    /// How many blocks are covered.
+    pub(crate) fn room(&self) -> usize {
+        cells(self.room.load(Relaxed))
+    }
+
+    /// Gets and puts that were counted here, whatever tier they used. Their difference is the magazine's units.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        let (word, moved) = (self.gate.glance(), self.moved.load(Relaxed));
+        let local = word / GET;
+        // A block that was put here was taken again, lies here or has left.
+        (local + self.served.load(Relaxed), (local + end(word) as u64).wrapping_add(moved))
+    }
+
+    fn bottom(&self) -> usize {
+        cells(self.bottom.load(Relaxed))
     }
 
     /// # Safety
-    /// The caller holds the slot; `index` is below [`MAGAZINE`].
+    /// The caller holds the magazine.
+    #[inline(always)]
+    unsafe fn bounds<R>(&self, f: impl FnOnce(&mut Bounds) -> R) -> R {
+        // SAFETY: (I3) the caller holds the magazine, so nobody else refers to the bounds.
+        self.bounds.with_mut(|bounds| f(unsafe { &mut *bounds }))
+    }
+
+    /// # Safety
+    /// The caller holds the magazine; `index` is below [`MAGAZINE`].
     #[inline(always)]
     unsafe fn cell<R>(&self, index: usize, f: impl FnOnce(&mut *mut u8) -> R) -> R {
         self.cells.with_mut(|cells| {
-            // SAFETY: (I3) the caller holds the slot, so nobody else refers to the cells.
+            // SAFETY: (I3) the caller holds the magazine, so nobody else refers to the cells.
             let cells = unsafe { &mut *cells };
             // SAFETY: passed on.
             f(unsafe { cells.get_unchecked_mut(index) })
         })
     }
 
-    /// Takes out the `count` oldest blocks, or all if there are fewer. They leave the idle mark with them.
+    /// Takes the `count` oldest blocks out, of which there are as many.
     ///
     /// # Safety
-    /// The caller holds the slot.
-    pub(crate) unsafe fn take_oldest(&self, count: usize, mut out: impl FnMut(NonNull<u8>)) {
-        let len = self.len.load(Relaxed);
-        let count = count.min(len);
+    /// The caller holds the magazine.
+    unsafe fn take_oldest(&self, count: usize, out: impl FnMut(NonNull<u8>)) {
+        let bottom = self.bottom();
         self.cells.with_mut(|cells| {
-            // SAFETY: (I3) the caller holds the slot, so nobody else refers to the cells.
-            let cells = unsafe { &mut *cells };
-            cells.iter().take(count).copied().filter_map(NonNull::new).for_each(&mut out);
-            cells.copy_within(count..len, 0);
+            // SAFETY: (I3) the caller holds the magazine, so nobody else refers to the cells.
+            let cells = unsafe { &*cells };
+            cells.iter().skip(bottom).take(count).copied().filter_map(NonNull::new).for_each(out);
         });
-        self.len.store(len - count, Relaxed);
-        self.low.store(self.low.load(Relaxed).saturating_sub(count), Relaxed);
+        self.bottom.store((bottom + count) as u64, Relaxed);
     }
 
-    /// How many blocks nobody took since the last call; the mark starts again.
+    /// Covers `room` blocks, and lets the stack end as high as that.
     ///
     /// # Safety
-    /// The caller holds the slot.
-    pub(crate) unsafe fn restart_mark(&self) -> usize {
-        let len = self.len.load(Relaxed);
-        self.low.swap(len, Relaxed)
+    /// The caller holds the magazine, and its slot's credit covers as many.
+    unsafe fn set_room(&self, room: usize) {
+        self.room.store(room as u64, Relaxed);
+        let ceiling = figure((self.bottom() + room).min(MAGAZINE));
+        // SAFETY: (I3) passed on.
+        unsafe { self.bounds(|bounds| bounds.ceiling = ceiling) };
+    }
+}
+
+impl Inside<'_> {
+    /// Takes the newest block and counts a get, unless that leaves fewer than lay here since the last collection.
+    #[inline(always)]
+    pub(crate) fn take(&mut self) -> Option<NonNull<u8>> {
+        let end = end(self.entered.word);
+        // SAFETY: (I3) the gate is held.
+        if end <= unsafe { self.magazine.bounds(|bounds| bounds.floor as usize) } {
+            return None;
+        }
+        // SAFETY: above the floor the stack is not empty.
+        Some(unsafe { self.take_newest() })
     }
 
-    /// Changes how many blocks are covered.
+    /// As [`take`](Self::take), however few are left.
+    pub(crate) fn take_below_floor(&mut self) -> Option<NonNull<u8>> {
+        if self.len() == 0 {
+            return None;
+        }
+        let end = figure(end(self.entered.word) - 1);
+        // SAFETY: (I3) the gate is held.
+        unsafe { self.magazine.bounds(|bounds| bounds.floor = bounds.floor.min(end)) };
+        // SAFETY: not empty.
+        Some(unsafe { self.take_newest() })
+    }
+
+    /// # Safety
+    /// There is one.
+    #[inline(always)]
+    unsafe fn take_newest(&mut self) -> NonNull<u8> {
+        // SAFETY: (I3) the gate is held; the stack ends at `MAGAZINE` at most, and not at 0.
+        let block = unsafe { self.magazine.cell(end(self.entered.word) - 1, |cell| *cell) };
+        self.entered.word = self.entered.word.wrapping_add(GET - 1);
+        // SAFETY: what `store` and `refill` put there came from a `NonNull`.
+        unsafe { NonNull::new_unchecked(block) }
+    }
+
+    /// Stores a block and counts a put; false if no credit covers it.
     ///
     /// # Safety
-    /// The caller holds the slot, and its credit covers `room` blocks here, which is not below `len`.
-    pub(crate) unsafe fn set_room(&self, room: usize) {
-        debug_assert!(self.len() <= room && room <= self.capacity);
-        self.room.store(room, Relaxed);
+    /// The caller owns the block, which is of this class and pool.
+    #[inline(always)]
+    pub(crate) unsafe fn store(&mut self, block: NonNull<u8>) -> bool {
+        let end = end(self.entered.word);
+        // SAFETY: (I3) the gate is held.
+        let fits = end < unsafe { self.magazine.bounds(|bounds| bounds.ceiling as usize) };
+        if fits {
+            // SAFETY: as above; the ceiling is at most `MAGAZINE`.
+            unsafe { self.magazine.cell(end, |cell| *cell = block.as_ptr()) };
+            self.entered.word += 1;
+        }
+        fits
     }
 
-    /// Counts a get, or a put, that another tier served for the slot's owner.
+    fn len(&self) -> usize {
+        end(self.entered.word) - self.magazine.bottom()
+    }
+
+    /// Moves the stack back to where the cells begin, after a collector has taken from its bottom.
+    fn settle(&mut self) {
+        let (bottom, end) = (self.magazine.bottom(), end(self.entered.word));
+        if bottom == 0 {
+            return;
+        }
+        self.magazine.cells.with_mut(|cells| {
+            // SAFETY: (I3) the gate is held, so nobody else refers to the cells.
+            unsafe { &mut *cells }.copy_within(bottom..end, 0);
+        });
+        self.entered.word -= bottom as u64;
+        self.magazine.bottom.store(0, Relaxed);
+        self.count_moved(bottom as i64);
+        // SAFETY: (I3) the gate is held.
+        unsafe { self.magazine.bounds(|bounds| bounds.floor = bounds.floor.saturating_sub(figure(bottom))) };
+        // SAFETY: (I3) the gate is held; as much credit as before.
+        unsafe { self.magazine.set_room(self.magazine.room()) };
+    }
+
+    /// Moves what fits of `batch` in; counts no put.
     ///
     /// # Safety
-    /// The caller is the owner, inside the gate.
-    pub(crate) unsafe fn count_get(&self) {
-        add_owned(&self.gets);
+    /// The blocks are of this class and pool.
+    pub(crate) unsafe fn refill(&mut self, batch: &mut Batch) {
+        while self.space() > 0 {
+            let Some(block) = batch.pop() else { break };
+            // SAFETY: passed on. There is space, so it is stored.
+            unsafe { self.store(block) };
+            self.count_moved(-1);
+        }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.len.load(Relaxed)
+    fn count_moved(&self, blocks: i64) {
+        let moved = self.magazine.moved.load(Relaxed);
+        self.magazine.moved.store(moved.wrapping_add_signed(blocks), Relaxed);
     }
 
-    pub(crate) fn room(&self) -> usize {
-        self.room.load(Relaxed)
+    /// Counts a get that another tier served.
+    pub(crate) fn count_get(&self) {
+        add_owned(&self.magazine.served);
     }
 
-    pub(crate) fn capacity(&self) -> usize {
-        self.capacity
+    fn capacity(&self) -> usize {
+        // SAFETY: (I3) the gate is held.
+        unsafe { self.magazine.bounds(|bounds| bounds.capacity as usize) }
     }
 
-    pub(crate) fn gets(&self) -> u64 {
-        self.gets.load(Relaxed)
+    /// How many more blocks may be covered.
+    pub(crate) fn coverable(&self) -> usize {
+        self.capacity() - self.magazine.room()
     }
 
-    pub(crate) fn puts(&self) -> u64 {
-        self.puts.load(Relaxed)
+    /// Covers so many more blocks, at most [`coverable`](Self::coverable), with credit that the caller leased.
+    pub(crate) fn cover(&self, blocks: usize) {
+        debug_assert!(blocks <= self.coverable());
+        // SAFETY: (I3) the gate is held; the credit was just leased.
+        unsafe { self.magazine.set_room(self.magazine.room() + blocks) };
     }
+
+    /// Whether only a flush makes room.
+    pub(crate) fn is_full(&self) -> bool {
+        self.len() == self.capacity()
+    }
+
+    /// How many blocks would fit under the present credit.
+    pub(crate) fn space(&self) -> usize {
+        self.magazine.room() - self.len()
+    }
+
+    /// Takes the older half out, one batch at most. The room stays.
+    pub(crate) fn take_older_half(&mut self, batch: &mut Batch) {
+        // SAFETY: (I3) the gate is held; there are as many.
+        unsafe { self.magazine.take_oldest(self.len().div_ceil(2).min(BATCH), |block| batch.add(block)) };
+        self.settle();
+    }
+
+    /// Uncovers all that covers no block, and returns for how many blocks that is.
+    #[must_use]
+    pub(crate) fn uncover(&self) -> usize {
+        let space = self.space();
+        // SAFETY: (I3) the gate is held; less credit than before.
+        unsafe { self.magazine.set_room(self.len()) };
+        space
+    }
+}
+
+impl Seized<'_> {
+    /// Takes the blocks out that nobody took since the last collection, oldest first, or `all`; the mark starts again. Returns
+    /// how many blocks are not covered any more.
+    #[must_use]
+    pub(crate) fn sweep(&self, all: bool, out: impl FnMut(NonNull<u8>)) -> usize {
+        let Self(magazine) = *self;
+        // The owner is outside, so this is exact.
+        let end = end(magazine.gate.glance());
+        // SAFETY: (I3) the magazine is seized.
+        let floor = unsafe { magazine.bounds(|bounds| core::mem::replace(&mut bounds.floor, figure(end))) };
+        let idle = if all { end } else { floor as usize }.saturating_sub(magazine.bottom());
+        // SAFETY: (I3) the magazine is seized; the floor is not above the end.
+        unsafe { magazine.take_oldest(idle, out) };
+        let (room, len) = (magazine.room(), magazine.len());
+        // SAFETY: (I3) the magazine is seized; less credit than before.
+        unsafe { magazine.set_room(len) };
+        room - len
+    }
+}
+
+/// Where the stack ends.
+#[inline(always)]
+fn end(word: u64) -> usize {
+    // The gate's own bit is not set in what the owner has and what a glance gives.
+    (word % GET) as usize
+}
+
+/// A count of cells, as figures have it.
+#[expect(clippy::cast_possible_truncation, reason = "at most `MAGAZINE`")]
+fn cells(figure: u64) -> usize {
+    figure as usize
+}
+
+/// A count of cells, as bounds have it.
+#[expect(clippy::cast_possible_truncation, reason = "at most `MAGAZINE`")]
+fn figure(count: usize) -> u32 {
+    count as u32
 }

@@ -2,8 +2,6 @@
 
 pub(crate) mod size_class;
 
-pub(crate) mod tagged;
-
 pub(crate) mod wipe;
 
 pub(crate) mod contain;
@@ -20,11 +18,15 @@ pub(crate) mod units;
 
 pub(crate) mod thread_id;
 
+pub(crate) mod home;
+
 pub(crate) mod barrier;
 
 pub(crate) mod gate;
 
 pub(crate) mod magazine;
+
+pub(crate) mod place;
 
 pub(crate) mod slot;
 

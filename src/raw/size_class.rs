@@ -5,7 +5,7 @@
 pub(crate) const MAX_CLASSES: usize = if cfg!(loom) { 2 } else { 64 };
 
 /// Classes per doubling of the size.
-const PER_DOUBLING: u32 = 4;
+const PER_DOUBLING: usize = 4;
 
 /// The index of a size class, always below [`MAX_CLASSES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,23 +43,51 @@ impl Class {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SizeClasses {
     /// Ranks (see [`rank`]) up to this one belong to class 0.
-    base: u32,
-    count: u32,
+    base: usize,
+    count: usize,
     min: usize,
 }
 
-/// The position of a length on the endless ladder of sizes `.. 256, 320, 384, 448, 512, 640 ..`.
+/// The position of a length on the endless ladder of sizes `.. 256, 320, 384, 448, 512, 640 ..`, whatever the pool. A few
+/// instructions without a branch, and none if the length is a constant.
 ///
-/// With `n = len - 1`, the two bits below the leading one say in which quarter of its doubling `n` falls. Lengths
-/// below 5 share a rank; no class is that small.
+/// With `n = len - 1`, the two bits below the leading one say in which quarter of its doubling `n` falls. As a float, `n` has
+/// the place of its leading bit and those two side by side. That is the cheapest way to them on x86-64, where the search for
+/// a leading bit takes eight micro-operations. Lengths up to 4 share a rank; length 0, and those above `isize::MAX`, rank above
+/// all others.
 #[inline(always)]
-const fn rank(len: usize) -> u32 {
-    let n = if len > 4 { len - 1 } else { 4 };
-    let log = n.ilog2();
-    let quarter = (n >> (log - 2)) & 3;
-    #[expect(clippy::cast_possible_truncation, reason = "two bits")]
-    let quarter = quarter as u32;
-    log * PER_DOUBLING + quarter + 1
+const fn rank(len: usize) -> usize {
+    const MANTISSA: u32 = f64::MANTISSA_DIGITS - 1;
+    const BIAS: usize = (f64::MAX_EXP as usize - 1) * PER_DOUBLING;
+    // Rounded from 2^53 on, which no pool's class reaches.
+    let n = (len.wrapping_sub(1) | 3) as isize as f64;
+    #[expect(clippy::cast_possible_truncation, reason = "12 bits and two")]
+    let rank = (n.to_bits() >> (MANTISSA - PER_DOUBLING.ilog2())) as usize;
+    rank - BIAS
+}
+
+/// The ranks that a slot has a cell for. Lengths above 3.5 GiB share the last one, which no class has.
+pub(crate) const RANKS: usize = if cfg!(loom) { 2 } else { 128 };
+
+/// The rank of the first cell: models have no class below 64 bytes, and fewer cells.
+const FIRST: usize = if cfg!(loom) { rank(64) } else { 0 };
+
+/// A length's cell in a slot, below [`RANKS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rank(usize);
+
+impl Rank {
+    /// Without a look at the pool's classes, so that a get of a constant length has nothing to compute.
+    #[inline(always)]
+    pub(crate) const fn of(len: usize) -> Self {
+        let cell = rank(len).wrapping_sub(FIRST);
+        Self(if cell < RANKS { cell } else { RANKS - 1 })
+    }
+
+    #[inline(always)]
+    pub(crate) const fn index(self) -> usize {
+        self.0
+    }
 }
 
 impl SizeClasses {
@@ -71,23 +99,26 @@ impl SizeClasses {
 
     /// How many classes the ladder from `min` to `max` has.
     pub(crate) const fn count(&self) -> usize {
-        self.count as usize
+        self.count
     }
 
     /// The smallest class that holds `len` bytes, or `None` if that is oversize.
-    #[inline(always)]
     pub(crate) const fn class_for(&self, len: usize) -> Option<Class> {
-        let index = rank(len).saturating_sub(self.base);
-        if index < self.count { Some(Class::new(index as usize)) } else { None }
+        let len = if len < self.min { self.min } else { len };
+        let index = rank(len) - self.base;
+        if index < self.count { Some(Class::new(index)) } else { None }
     }
 
-    /// The size of the class that [`class_for`](Self::class_for) gives, without a look at the class.
-    #[inline(always)]
-    pub(crate) const fn size_for(&self, len: usize) -> usize {
-        let n = if len > 4 { len - 1 } else { 4 };
-        let step = 1 << (n.ilog2() - 2);
-        let size = (n | (step - 1)) + 1;
-        if size < self.min { self.min } else { size }
+    /// The cell of a class in a slot; none if it has none, as its blocks are too large for any.
+    pub(crate) const fn rank(&self, class: Class) -> Option<Rank> {
+        let cell = self.base - FIRST + class.index();
+        if cell < RANKS - 1 { Some(Rank(cell)) } else { None }
+    }
+
+    /// The other cells that lead to a class: of the lengths below the smallest one.
+    pub(crate) fn aliases(&self, class: Class) -> impl Iterator<Item = Rank> + use<> {
+        let below = if class.index() == 0 { (self.base - FIRST).min(RANKS - 1) } else { 0 };
+        (0..below).map(Rank)
     }
 
     /// The size of a class in bytes.
@@ -131,7 +162,8 @@ mod tests {
                 let class = classes.class_for(len).expect("pooled");
                 let size = classes.size(class);
                 assert!(size >= len);
-                assert_eq!(classes.size_for(len), size);
+                let cells: Vec<_> = classes.rank(class).into_iter().chain(classes.aliases(class)).collect();
+                assert!(len == 0 || cells.contains(&Rank::of(len)), "{len}");
                 if class.index() > 0 {
                     assert!(classes.size(Class::new(class.index() - 1)) < len);
                 }
@@ -140,6 +172,14 @@ mod tests {
                 }
             }
             assert!(classes.class_for(largest + 1).is_none());
+        }
+    }
+
+    #[test]
+    fn a_slot_has_no_cell_for_what_no_magazine_holds() {
+        assert_eq!(Rank::of(7 << 29), Rank(RANKS - 2));
+        for len in [0, (7 << 29) + 1, usize::MAX] {
+            assert_eq!(Rank::of(len), Rank(RANKS - 1));
         }
     }
 

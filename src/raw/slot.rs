@@ -1,33 +1,25 @@
-//! A slot: what one thread keeps of one pool. One magazine per class in use, the credit that covers them, and a gate.
+//! A slot: what one thread keeps of one pool. One magazine per class in use, and the credit that covers them.
 
-use core::ptr::{self, NonNull};
+use core::ptr::NonNull;
 
 use crate::alloc::FallibleBox;
-use crate::raw::block::{BATCH, Batch};
-use crate::raw::gate::{Entered, Gate};
+use crate::raw::block::Batch;
 use crate::raw::lease::Budget;
-use crate::raw::magazine::Magazine;
-use crate::raw::size_class::{Class, MAX_CLASSES, SizeClasses};
-use crate::sync::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use crate::raw::magazine::{Inside, Magazine};
+use crate::raw::place::Place;
+use crate::raw::size_class::{Class, RANKS, Rank, SizeClasses};
+use crate::sync::{AtomicU64, AtomicUsize, Ordering};
 
-/// Every field is an atomic: a reference to a slot may outlive, inside the call that leaves the gate, the pool itself.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct Slot {
-    gate: Gate,
+    /// Filled by the owner, once each. Lengths below the smallest class have cells that lead to its magazine too, so that
+    /// a get asks nothing but the rank of its length.
+    cells: [Place<Magazine>; RANKS],
     /// The classes that have a magazine, one bit each. Written by the owner.
     used: AtomicU64,
-    /// Bytes of credit leased from the budget: what the magazines' `room` covers. Written by whoever holds the slot.
+    /// Bytes of credit leased from the budget: what the magazines' `room` covers. Raised by the owner only.
     leased: AtomicUsize,
-    /// Written by the owner, once each, outside the gate; freed with the slot.
-    magazines: [AtomicPtr<Magazine>; MAX_CLASSES],
-}
-
-/// The owner holds the slot, until this is dropped.
-#[derive(Debug)]
-pub(crate) struct Inside<'slot> {
-    slot: &'slot Slot,
-    _entered: Entered<'slot>,
 }
 
 /// How much a collection takes.
@@ -39,137 +31,111 @@ pub(crate) enum Reach {
     All,
 }
 
-/// A collector or the closer holds the slot, until it reinstates the owner.
-#[derive(Debug)]
-pub(crate) struct Seized<'slot>(&'slot Slot);
+/// The magazines of one slot that a collector revoked together, one bit for each class.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Revoked<'slot>(&'slot Slot, u64);
 
 impl Slot {
     pub(crate) fn new() -> Self {
-        Self {
-            gate: Gate::new(),
-            used: AtomicU64::new(0),
-            leased: AtomicUsize::new(0),
-            magazines: core::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
-        }
+        Self { cells: core::array::from_fn(|_| Place::new()), used: AtomicU64::new(0), leased: AtomicUsize::new(0) }
     }
 
-    /// The owner goes in, unless a collector or the closer has revoked the slot.
+    /// The magazine for a length, if there is one already.
     #[inline(always)]
-    pub(crate) fn enter(&self) -> Option<Inside<'_>> {
-        Some(Inside { slot: self, _entered: self.gate.enter()? })
+    pub(crate) fn near(&self, rank: Rank) -> Option<NonNull<Magazine>> {
+        self.cells.get(rank.index())?.get()
     }
 
-    /// Makes the magazine of a class if there is none; called by the owner outside the gate. False: no memory.
-    pub(crate) fn prepare(&self, class: Class, capacity: usize) -> bool {
-        if self.magazine(class).is_some() {
-            return true;
+    /// The magazine of a class, made by the owner if there is none. None: no memory, or the pool is closed.
+    pub(crate) fn prepare(
+        &self,
+        class: Class,
+        sizes: &SizeClasses,
+        make: impl FnOnce() -> Magazine,
+    ) -> Option<NonNull<Magazine>> {
+        let cell = self.cells.get(sizes.rank(class)?.index())?;
+        if let Some(magazine) = cell.get() {
+            return Some(magazine);
         }
-        let Ok(made) = FallibleBox::try_new(Magazine::new(capacity)) else { return false };
-        // Release: pairs with the Acquire of `magazine` in a collector or in the statistics.
-        self.magazines[class.index()].store(FallibleBox::into_raw(made), Ordering::Release);
+        let boxed = || FallibleBox::try_new(make()).ok().and_then(|made| NonNull::new(FallibleBox::into_raw(made)));
+        let magazine = cell.install(boxed, drop_magazine)?;
+        for alias in sizes.aliases(class) {
+            self.cells.get(alias.index())?.point_to(magazine);
+        }
         // Release: pairs with the Acquire in `used`. Only the owner writes it.
         self.used.store(self.used.load(Ordering::Relaxed) | class.bit(), Ordering::Release);
-        true
+        Some(magazine)
     }
 
-    /// The classes that have a magazine.
-    pub(crate) fn used(&self) -> impl Iterator<Item = (Class, &Magazine)> {
+    /// The classes that have a magazine, without one that is just being made.
+    pub(crate) fn used(&self, sizes: &SizeClasses) -> impl Iterator<Item = (Class, &Magazine)> {
         // Acquire: pairs with the Release of `prepare`.
-        let used = self.used.load(Ordering::Acquire);
-        Class::each_in(used).filter_map(|class| Some((class, self.magazine(class)?)))
+        self.magazines(Class::each_in(self.used.load(Ordering::Acquire)), sizes)
     }
 
-    /// Whether a collector would find something: blocks, or credit. A glance from outside.
-    pub(crate) fn has_something(&self) -> bool {
-        self.used().any(|(_, magazine)| magazine.room() > 0)
+    fn magazines(
+        &self,
+        classes: impl Iterator<Item = Class>,
+        sizes: &SizeClasses,
+    ) -> impl Iterator<Item = (Class, &Magazine)> {
+        classes.filter_map(move |class| {
+            let magazine = self.near(sizes.rank(class)?)?;
+            // SAFETY: a magazine, once there, is freed with the slot, which the borrow keeps.
+            Some((class, unsafe { magazine.as_ref() }))
+        })
     }
 
-    pub(crate) fn revoke(&self) {
-        self.gate.revoke();
-    }
-
-    /// After `revoke` and a heavy fence that worked: takes the slot if the owner has left it.
-    ///
-    /// # Safety
-    /// The caller revoked this slot, a heavy fence has succeeded since, and it is the only collector or the closer.
-    pub(crate) unsafe fn seize(&self) -> Option<Seized<'_>> {
-        self.gate.left().then_some(Seized(self))
-    }
-
-    pub(crate) fn reinstate(&self) {
-        self.gate.reinstate();
-    }
-
-    #[inline(always)]
-    fn magazine(&self, class: Class) -> Option<&Magazine> {
-        // Acquire: pairs with the Release of `prepare`; the owner itself would not need it.
-        let magazine = self.magazines[class.index()].load(Ordering::Acquire);
-        // SAFETY: a magazine, once there, is freed with the slot, which the borrow keeps.
-        unsafe { magazine.as_ref() }
-    }
-
-    /// Takes the `count` oldest blocks of a class out, and from the slot's credit all that then covers no block. Returns
-    /// those bytes; the caller ends their lease, once the blocks are covered otherwise or released.
-    ///
-    /// # Safety
-    /// The caller holds the slot.
-    #[must_use]
-    unsafe fn cut(&self, class: Class, size: usize, count: usize, out: impl FnMut(NonNull<u8>)) -> usize {
-        let Some(magazine) = self.magazine(class) else { return 0 };
-        // SAFETY: (I3) passed on.
-        unsafe { magazine.take_oldest(count, out) };
-        let freed = (magazine.room() - magazine.len()) * size;
-        // SAFETY: (I3) passed on; `len` blocks stay covered.
-        unsafe { magazine.set_room(magazine.len()) };
-        self.leased.store(self.leased.load(Ordering::Relaxed) - freed, Ordering::Relaxed);
-        freed
-    }
-}
-
-impl Inside<'_> {
-    /// Takes the newest block of a class and counts a get.
-    #[inline(always)]
-    pub(crate) fn take(&self, class: Class) -> Option<NonNull<u8>> {
-        // SAFETY: (I3) the gate is held.
-        unsafe { self.slot.magazine(class)?.take() }
-    }
-
-    /// Stores a block and counts a put, or gives it back if there is no magazine or no credit for it.
-    ///
-    /// # Safety
-    /// The caller owns the block, which is of this class and of the slot's pool.
-    #[inline(always)]
-    pub(crate) unsafe fn store(&self, class: Class, block: NonNull<u8>) -> Result<(), NonNull<u8>> {
-        let Some(magazine) = self.slot.magazine(class) else { return Err(block) };
-        // SAFETY: (I3) the gate is held; (I2) passed on.
-        unsafe { magazine.store(block) }
-    }
-
-    /// Counts a get that another tier served. False if the class has no magazine to count in.
-    pub(crate) fn count_get(&self, class: Class) -> bool {
-        let Some(magazine) = self.slot.magazine(class) else { return false };
-        // SAFETY: (I3) the gate is held, by the owner.
-        unsafe { magazine.count_get() };
-        true
-    }
-
-    /// Moves what fits of `batch` into the class's magazine.
-    ///
-    /// # Safety
-    /// The blocks are of this class and of the slot's pool.
-    pub(crate) unsafe fn refill(&self, class: Class, batch: &mut Batch) {
-        if let Some(magazine) = self.slot.magazine(class) {
-            // SAFETY: (I3) the gate is held; (I2) the batch owns its blocks.
-            unsafe { magazine.refill(batch) };
+    /// Keeps the owner out of every magazine in which there is something to take: blocks, or credit. None: nowhere.
+    pub(crate) fn revoke(&self, sizes: &SizeClasses) -> Option<Revoked<'_>> {
+        let mut classes = 0;
+        for (class, magazine) in self.used(sizes).filter(|(_, magazine)| magazine.room() > 0) {
+            magazine.revoke();
+            classes |= class.bit();
         }
+        (classes != 0).then_some(Revoked(self, classes))
+    }
+
+    /// Keeps the owner out of every magazine for good, and from making another.
+    pub(crate) fn close(&self, sizes: &SizeClasses) {
+        let cells = sizes.all().filter_map(|class| self.cells.get(sizes.rank(class)?.index()));
+        cells.for_each(Place::close);
+        self.magazines(sizes.all(), sizes).for_each(|(_, magazine)| magazine.revoke());
+    }
+
+    /// Empties a closed slot. Returns the units that it counted, out less back; none if an owner did not leave while
+    /// `patient` said to wait.
+    ///
+    /// # Safety
+    /// The caller is the closer, and since its `close` a heavy fence has worked.
+    pub(crate) unsafe fn empty(
+        &self,
+        sizes: &SizeClasses,
+        patient: impl Fn() -> bool,
+        mut out: impl FnMut(Class, NonNull<u8>),
+    ) -> Option<i64> {
+        let mut units = 0;
+        for (class, magazine) in self.magazines(sizes.all(), sizes) {
+            let seized = loop {
+                // SAFETY: no magazine was made since `close`, which revoked them all; the rest is passed on.
+                if let Some(seized) = unsafe { magazine.seize() } {
+                    break seized;
+                }
+                if !patient() {
+                    return None;
+                }
+            };
+            let _uncovered = seized.sweep(true, |block| out(class, block));
+            let (gets, puts) = magazine.counts();
+            units += gets.wrapping_sub(puts) as i64;
+        }
+        Some(units)
     }
 
     /// Leases credit for up to `blocks` more blocks of a class; at least for one, or it says no.
-    pub(crate) fn lease(&self, class: Class, size: usize, blocks: usize, limit: usize, budget: &Budget) -> bool {
-        let Some(magazine) = self.slot.magazine(class) else { return false };
-        let room = magazine.room();
-        let leased = self.slot.leased.load(Ordering::Relaxed);
-        let most = blocks.min(magazine.capacity() - room).min(limit.saturating_sub(leased) / size);
+    pub(crate) fn lease(&self, inside: &Inside<'_>, size: usize, blocks: usize, limit: usize, budget: &Budget) -> bool {
+        // Relaxed: only collectors write it meanwhile, and they lower it.
+        let leased = self.leased.load(Ordering::Relaxed);
+        let most = blocks.min(inside.coverable()).min(limit.saturating_sub(leased) / size);
         if most == 0 {
             return false;
         }
@@ -180,87 +146,84 @@ impl Inside<'_> {
         } else {
             return false;
         };
-        self.slot.leased.store(leased + blocks * size, Ordering::Relaxed);
-        // SAFETY: (I3) the gate is held; the credit was just leased.
-        unsafe { magazine.set_room(room + blocks) };
+        // Relaxed: a figure.
+        self.leased.fetch_add(blocks * size, Ordering::Relaxed);
+        inside.cover(blocks);
         true
-    }
-
-    /// Whether the class's magazine is at its capacity, so that only a flush of it makes room.
-    pub(crate) fn is_full(&self, class: Class) -> bool {
-        self.slot.magazine(class).is_some_and(|magazine| magazine.len() == magazine.capacity())
-    }
-
-    /// How many blocks would fit into the class's magazine under its present credit.
-    pub(crate) fn space(&self, class: Class) -> usize {
-        self.slot.magazine(class).map_or(0, |magazine| magazine.room() - magazine.len())
     }
 
     /// The class whose magazine covers most bytes, if any has something to give up.
     pub(crate) fn heaviest(&self, sizes: &SizeClasses) -> Option<Class> {
         let bytes = |(class, magazine): (Class, &Magazine)| (magazine.room() * sizes.size(class), class);
-        self.slot.used().map(bytes).filter(|(bytes, _)| *bytes > 0).max().map(|(_, class)| class)
+        self.used(sizes).map(bytes).filter(|(bytes, _)| *bytes > 0).max().map(|(_, class)| class)
     }
 
-    /// Takes the older half of a class's magazine, whose room stays.
-    pub(crate) fn take_older_half(&self, class: Class, batch: &mut Batch) {
-        let Some(magazine) = self.slot.magazine(class) else { return };
-        // SAFETY: (I3) the gate is held.
-        unsafe { magazine.take_oldest(half(magazine), |block| batch.add(block)) };
-    }
-
-    /// As [`take_older_half`](Self::take_older_half), and gives back the credit that then covers no block. The depot has
-    /// covered the blocks already.
-    pub(crate) fn give_up_older_half(&self, class: Class, size: usize, budget: &Budget, batch: &mut Batch) {
-        let Some(magazine) = self.slot.magazine(class) else { return };
-        // SAFETY: (I3) the gate is held.
-        budget.end_lease(unsafe { self.slot.cut(class, size, half(magazine), |block| batch.add(block)) });
-    }
-}
-
-impl Seized<'_> {
-    /// Takes out, oldest first, the blocks that nobody used since the last collection, or all of them. Returns the bytes
-    /// of credit that the slot gives up; the caller ends their lease once the blocks are released.
-    #[must_use]
-    pub(crate) fn sweep(&self, reach: Reach, sizes: &SizeClasses, mut out: impl FnMut(Class, NonNull<u8>)) -> usize {
-        let mut freed = 0;
-        for (class, magazine) in self.0.used() {
-            // SAFETY: (I3) the slot is seized.
-            let idle = unsafe { magazine.restart_mark() };
-            let count = if reach == Reach::All { magazine.len() } else { idle };
-            // SAFETY: (I3) the slot is seized.
-            freed += unsafe { self.0.cut(class, sizes.size(class), count, |block| out(class, block)) };
+    /// Takes the older half of a class's magazine out. `cut`: it gives back the credit that then covers no block, as the
+    /// depot has covered the blocks already.
+    pub(crate) fn flush(&self, class: Class, sizes: &SizeClasses, cut: Option<&Budget>, batch: &mut Batch) {
+        let magazine = self.magazines(core::iter::once(class), sizes).next();
+        let Some(mut inside) = magazine.and_then(|(_, magazine)| magazine.enter_slow()) else { return };
+        inside.take_older_half(batch);
+        if let Some(budget) = cut {
+            let freed = inside.uncover() * sizes.size(class);
+            // Relaxed: a figure.
+            self.leased.fetch_sub(freed, Ordering::Relaxed);
+            budget.end_lease(freed);
         }
-        freed
-    }
-
-    /// Blocks that the slot counted out, less those that it counted back.
-    pub(crate) fn units(&self) -> i64 {
-        self.0.units()
     }
 }
 
-/// The older half of a magazine: what one batch holds at most.
-fn half(magazine: &Magazine) -> usize {
-    magazine.len().div_ceil(2).min(BATCH)
+/// What a sweep of one slot's magazines brought.
+#[derive(Debug, Default)]
+pub(crate) struct Swept {
+    /// Bytes of credit that the slot gave up. The caller ends their lease once the blocks are released.
+    pub(crate) freed: usize,
+    /// Magazines whose owner was inside.
+    pub(crate) skipped: usize,
 }
 
-impl Slot {
-    /// See [`Seized::units`]; a glance from outside.
-    fn units(&self) -> i64 {
-        let difference = |(_, magazine): (Class, &Magazine)| magazine.gets().wrapping_sub(magazine.puts()) as i64;
-        self.used().map(difference).sum()
+impl Revoked<'_> {
+    /// Takes what `reach` says out of the magazines, oldest first, and lets the owner in again. `fenced`: a heavy fence has
+    /// worked since they were revoked; without it none is touched.
+    ///
+    /// # Safety
+    /// `fenced` is true only if that is so, and the caller is the only collector.
+    pub(crate) unsafe fn sweep(
+        self,
+        fenced: bool,
+        reach: Reach,
+        sizes: &SizeClasses,
+        mut out: impl FnMut(Class, NonNull<u8>),
+    ) -> Swept {
+        let mut swept = Swept::default();
+        for (class, magazine) in self.0.magazines(Class::each_in(self.1), sizes) {
+            // SAFETY: passed on.
+            match if fenced { unsafe { magazine.seize() } } else { None } {
+                Some(seized) => {
+                    swept.freed += seized.sweep(reach == Reach::All, |block| out(class, block)) * sizes.size(class);
+                }
+                None => swept.skipped += 1,
+            }
+            magazine.reinstate();
+        }
+        // Relaxed: a figure.
+        self.0.leased.fetch_sub(swept.freed, Ordering::Relaxed);
+        swept
     }
+}
+
+fn drop_magazine(magazine: NonNull<Magazine>) {
+    // SAFETY: made by `prepare`, and nobody refers to it.
+    drop(unsafe { FallibleBox::from_raw(magazine.as_ptr()) });
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        for magazine in &self.magazines {
-            // Relaxed: whoever frees the slot has it alone.
-            let magazine = magazine.load(Ordering::Relaxed);
-            if !magazine.is_null() {
-                // SAFETY: made by `prepare` with `into_raw`, freed only here.
-                drop(unsafe { FallibleBox::from_raw(magazine) });
+        let mut former = None;
+        for magazine in self.cells.iter().filter_map(Place::get) {
+            // Cells that lead to one magazine are neighbours.
+            if former.replace(magazine) != Some(magazine) {
+                drop_magazine(magazine);
             }
         }
     }

@@ -1,12 +1,12 @@
 //! The table of slots, indexed by thread id: the first ids in place, the others in segments that double, so that no slot
 //! ever moves.
 
-use core::ptr;
+use core::ptr::NonNull;
 
 use crate::alloc::FallibleBox;
+use crate::raw::place::Place;
 use crate::raw::slot::Slot;
 use crate::raw::thread_id::{MAX_THREADS, ThreadId};
-use crate::sync::{AtomicPtr, Ordering};
 
 /// Ids whose cells are in the table itself, so that their threads are one load away from their slot; threads beyond them
 /// pay a few nanoseconds more. A power of two, and the length of the first segment as well.
@@ -14,16 +14,13 @@ const FIRST: usize = if cfg!(loom) { 1 } else { 256 };
 
 const SEGMENTS: usize = segment_of(MAX_THREADS - 1).0 + 1;
 
-/// A segment, or a cell, is null until its first use and holds `CLOSED` once the pool closes without it.
-const CLOSED: usize = 1;
-
-type Cell = AtomicPtr<Slot>;
+type Cell = Place<Slot>;
 
 #[derive(Debug)]
 pub(crate) struct SlotTable {
     first: [Cell; FIRST],
     /// The first cell of each segment.
-    segments: [AtomicPtr<Cell>; SEGMENTS],
+    segments: [Place<Cell>; SEGMENTS],
 }
 
 /// The segment of an index from [`FIRST`] on, and the place in it.
@@ -32,26 +29,15 @@ const fn segment_of(index: usize) -> (usize, usize) {
     (segment, index - (FIRST << segment))
 }
 
-/// A pointer that is neither null nor `CLOSED`.
-#[inline(always)]
-fn real<T>(pointer: *mut T) -> Option<*mut T> {
-    (pointer.addr() > CLOSED).then_some(pointer)
-}
-
 #[inline(always)]
 fn slot_in(cell: &Cell) -> Option<&Slot> {
-    // Acquire: pairs with the Release of `install`.
-    let slot = real(cell.load(Ordering::Acquire))?;
     // SAFETY: slots live as long as the table, and so do its cells.
-    Some(unsafe { &*slot })
+    Some(unsafe { cell.get()?.as_ref() })
 }
 
 impl SlotTable {
     pub(crate) fn new() -> Self {
-        Self {
-            first: core::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
-            segments: core::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
-        }
+        Self { first: core::array::from_fn(|_| Place::new()), segments: core::array::from_fn(|_| Place::new()) }
     }
 
     /// The slot of a thread with one of the first ids, if it has one: what is worth having in the caller's code.
@@ -69,12 +55,11 @@ impl SlotTable {
     fn far(&self, id: ThreadId) -> Option<&Cell> {
         let index = id.index().filter(|index| *index >= FIRST)?;
         let (segment, place) = segment_of(index);
-        // Acquire: pairs with the Release of `install`.
-        let cells = real(self.segments.get(segment)?.load(Ordering::Acquire))?;
+        let cells = self.segments.get(segment)?.get()?;
         // SAFETY: a segment has `FIRST << segment` cells, and `place` is below that.
         let cell = unsafe { cells.add(place) };
         // SAFETY: segments live as long as the table.
-        Some(unsafe { &*cell })
+        Some(unsafe { cell.as_ref() })
     }
 
     /// The slot of a thread, made if there is none. None: no id, no memory, or the pool is closed.
@@ -85,13 +70,13 @@ impl SlotTable {
             Some(cell) => cell,
             None => {
                 let (segment, _) = segment_of(index);
-                install(self.segments.get(segment)?, || make_cells(segment), |cells| drop_cells(cells, segment))?;
+                self.segments.get(segment)?.install(|| make_cells(segment), |cells| drop_cells(cells, segment))?;
                 self.far(id)?
             }
         };
-        let slot = install(cell, || FallibleBox::try_new(Slot::new()).ok().map(FallibleBox::into_raw), drop_slot)?;
+        let slot = cell.install(make_slot, drop_slot)?;
         // SAFETY: slots live as long as the table.
-        Some(unsafe { &*slot })
+        Some(unsafe { slot.as_ref() })
     }
 
     /// All slots that there are now.
@@ -101,73 +86,48 @@ impl SlotTable {
 
     /// Closes every empty place, so that no slot appears any more.
     pub(crate) fn seal(&self) {
-        self.segments.iter().for_each(close_if_empty);
-        self.cells().for_each(close_if_empty);
+        self.segments.iter().for_each(Place::close);
+        self.cells().for_each(Place::close);
     }
 
     fn cells(&self) -> impl Iterator<Item = &Cell> {
         let far = self.segments.iter().enumerate().flat_map(|(segment, cells)| {
-            // Acquire: pairs with the Release of `install`.
-            let cells = real(cells.load(Ordering::Acquire));
             // SAFETY: a segment has `FIRST << segment` cells and lives as long as the table.
-            cells.map_or(&[][..], |cells| unsafe { core::slice::from_raw_parts(cells, FIRST << segment) })
+            let cells =
+                cells.get().map(|cells| unsafe { NonNull::slice_from_raw_parts(cells, FIRST << segment).as_ref() });
+            cells.unwrap_or_default()
         });
         self.first.iter().chain(far)
     }
 }
 
-/// Fills an empty place. The loser of a race frees its own; nobody waits.
-fn install<T>(
-    place: &AtomicPtr<T>,
-    make: impl FnOnce() -> Option<*mut T>,
-    free: impl FnOnce(*mut T),
-) -> Option<*mut T> {
-    // Acquire: pairs with the Release of the winner.
-    let there = place.load(Ordering::Acquire);
-    if !there.is_null() {
-        return real(there);
-    }
-    let made = make()?;
-    // Release: what is behind the pointer comes first. Acquire: pairs with another's Release, or with the closer's.
-    match place.compare_exchange(ptr::null_mut(), made, Ordering::Release, Ordering::Acquire) {
-        Ok(_) => Some(made),
-        Err(there) => {
-            free(made);
-            real(there)
-        }
-    }
-}
-
-fn close_if_empty<T>(place: &AtomicPtr<T>) {
-    let closed = ptr::without_provenance_mut(CLOSED);
-    // Acquire on failure: pairs with the Release of `install`: the closer visits what was installed.
-    let _ = place.compare_exchange(ptr::null_mut(), closed, Ordering::Acquire, Ordering::Acquire);
-}
-
-fn make_cells(segment: usize) -> Option<*mut Cell> {
+fn make_cells(segment: usize) -> Option<NonNull<Cell>> {
     let mut cells: Vec<Cell> = Vec::new();
     cells.try_reserve_exact(FIRST << segment).ok()?;
-    cells.resize_with(FIRST << segment, || AtomicPtr::new(ptr::null_mut()));
-    Some(Box::into_raw(cells.into_boxed_slice()).cast())
+    cells.resize_with(FIRST << segment, Place::new);
+    NonNull::new(Box::into_raw(cells.into_boxed_slice()).cast())
 }
 
-fn drop_cells(cells: *mut Cell, segment: usize) {
-    let cells = ptr::slice_from_raw_parts_mut(cells, FIRST << segment);
+fn drop_cells(cells: NonNull<Cell>, segment: usize) {
+    let cells = NonNull::slice_from_raw_parts(cells, FIRST << segment);
     // SAFETY: made by `make_cells` for this segment, and nobody refers to it.
-    drop(unsafe { Box::from_raw(cells) });
+    drop(unsafe { Box::from_raw(cells.as_ptr()) });
 }
 
-fn drop_slot(slot: *mut Slot) {
-    // SAFETY: made by `get_or_make`, and nobody refers to it.
-    drop(unsafe { FallibleBox::from_raw(slot) });
+fn make_slot() -> Option<NonNull<Slot>> {
+    NonNull::new(FallibleBox::into_raw(FallibleBox::try_new(Slot::new()).ok()?))
+}
+
+fn drop_slot(slot: NonNull<Slot>) {
+    // SAFETY: made by `make_slot`, and nobody refers to it.
+    drop(unsafe { FallibleBox::from_raw(slot.as_ptr()) });
 }
 
 impl Drop for SlotTable {
     fn drop(&mut self) {
-        // Relaxed throughout: whoever drops the table has it alone.
-        self.cells().filter_map(|cell| real(cell.load(Ordering::Relaxed))).for_each(drop_slot);
+        self.cells().filter_map(Place::get).for_each(drop_slot);
         for (segment, cells) in self.segments.iter().enumerate() {
-            if let Some(cells) = real(cells.load(Ordering::Relaxed)) {
+            if let Some(cells) = cells.get() {
                 drop_cells(cells, segment);
             }
         }

@@ -13,6 +13,9 @@ pub(crate) const MAX_THREADS: usize = if cfg!(loom) { 4 } else { WORDS * 64 };
 pub(crate) struct ThreadId(u32);
 
 impl ThreadId {
+    /// No thread ever goes by it.
+    pub(crate) const NOBODY: Self = Self(u32::MAX - 2);
+
     /// The bare number, which may be none's.
     #[inline(always)]
     pub(crate) const fn number(self) -> usize {

@@ -4,6 +4,9 @@
 use core::cell::Cell;
 use core::ops::Deref;
 
+/// Not loom's: the order of accesses to figures is nothing to search.
+pub(crate) use core::sync::atomic::AtomicU64 as Figure;
+
 pub(crate) use loom::cell::UnsafeCell;
 pub(crate) use loom::sync::atomic::{Ordering, fence};
 pub(crate) use loom::sync::{Mutex, MutexGuard};
@@ -74,30 +77,55 @@ impl Default for AtomicU64 {
     }
 }
 
-/// A byte, in a word that fails the model as above. The gate is made of these, so beside each access the thread may have
-/// to pass a barrier; see [`heavy`].
-#[derive(Debug)]
-pub(crate) struct AtomicU8(AtomicUsize);
+/// What gates are made of: beside each access the thread may have to pass a barrier; see [`heavy`].
+macro_rules! gates {
+    ($($(#[$doc:meta])* $name:ident($value:ty) in $word:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub(crate) struct $name($word);
 
-impl AtomicU8 {
-    #[track_caller]
-    pub(crate) fn new(value: u8) -> Self {
-        Self(AtomicUsize::new(value.into()))
-    }
+        impl $name {
+            #[track_caller]
+            pub(crate) fn new(value: $value) -> Self {
+                Self($word::new(value.into()))
+            }
 
-    #[track_caller]
-    pub(crate) fn load(&self, order: Ordering) -> u8 {
-        pass_barrier();
-        let value = self.0.load(order);
-        pass_barrier();
-        value.try_into().unwrap()
-    }
+            #[track_caller]
+            pub(crate) fn load(&self, order: Ordering) -> $value {
+                pass_barrier();
+                let value = self.0.load(order);
+                pass_barrier();
+                value.try_into().unwrap()
+            }
 
-    #[track_caller]
-    pub(crate) fn store(&self, value: u8, order: Ordering) {
-        pass_barrier();
-        self.0.store(value.into(), order);
-    }
+            #[track_caller]
+            pub(crate) fn store(&self, value: $value, order: Ordering) {
+                pass_barrier();
+                self.0.store(value.into(), order);
+            }
+
+            #[allow(dead_code, reason = "asked of one of them only")]
+            #[track_caller]
+            pub(crate) fn compare_exchange(
+                &self,
+                from: $value,
+                to: $value,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<(), ()> {
+                pass_barrier();
+                let changed = self.0.compare_exchange(from.into(), to.into(), success, failure);
+                pass_barrier();
+                changed.map(|_| ()).map_err(|_| ())
+            }
+        }
+    )*};
+}
+
+gates! {
+    AtomicU8(u8) in AtomicUsize;
+    /// The owner's word.
+    Word(u64) in AtomicU64;
 }
 
 /// Made of the above, as loom's own does not check its end.
@@ -237,6 +265,9 @@ fn pass_barrier() {
         PLACE.with(|mine| mine.set(Some((place, asked))));
     }
 }
+
+/// Models take every way in, so both are in the caller's code.
+pub(crate) const ASYMMETRIC: bool = false;
 
 pub(crate) fn light() {
     pass_barrier();

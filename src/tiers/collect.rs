@@ -117,7 +117,7 @@ impl<B: Backing> Tiers<B> {
             unsafe { this.release(class, block, Why::Closed) };
         };
         // SAFETY: without a handle no collector runs, nor will.
-        let slots = unsafe { this.local.close(&this.budget, release) }?;
+        let slots = unsafe { this.local.close(release) }?;
         this.drain_all();
         let units: *const Units = &raw const *this.units;
         // SAFETY: the bias is still there. From here on nothing but this word is touched.

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use crate::raw::barrier;
 use crate::raw::block::{BATCH, Batch};
 use crate::raw::config::Config;
+use crate::raw::home::{Home, Lent};
 use crate::raw::lease::{Budget, LEASE};
-use crate::raw::magazine::MAGAZINE;
-use crate::raw::size_class::{Class, MAX_CLASSES, SizeClasses};
-use crate::raw::slot::{Inside, Reach, Slot};
+use crate::raw::magazine::{Inside, MAGAZINE, Magazine};
+use crate::raw::size_class::{Class, MAX_CLASSES, Rank, SizeClasses};
+use crate::raw::slot::{Reach, Slot};
 use crate::raw::slot_table::SlotTable;
 use crate::raw::thread_id::{self, ThreadId};
 use crate::sync::yield_now;
@@ -19,7 +20,7 @@ const SWEPT_TOGETHER: usize = 64;
 
 /// How long closing waits for an owner that does not leave its slot: it was killed there, or this is a child after
 /// `fork`.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = if cfg!(loom) { Duration::MAX } else { Duration::from_secs(1) };
 
 #[derive(Debug)]
 pub(crate) struct Local {
@@ -29,6 +30,17 @@ pub(crate) struct Local {
     limit: usize,
     /// Blocks that a magazine of each class may hold; 0: the class has no magazine.
     capacities: [u8; MAX_CLASSES],
+    /// Where a block belongs that no slot counted; the last is for oversize ones.
+    homes: [Home; MAX_CLASSES + 1],
+    /// What goes back must be overwritten first, so that no drop may take the short way.
+    wiped: bool,
+}
+
+/// The calling thread's slot, and its magazine of one class.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Own<'slot> {
+    slot: &'slot Slot,
+    magazine: NonNull<Magazine>,
 }
 
 /// Whether a slot can take a block that its magazine had no credit for.
@@ -49,47 +61,90 @@ pub(crate) struct Swept {
     pub(crate) skipped: usize,
 }
 
+impl<'slot> Own<'slot> {
+    pub(crate) fn home(self) -> NonNull<Home> {
+        Magazine::home(self.magazine)
+    }
+
+    pub(crate) fn enter(self) -> Option<Inside<'slot>> {
+        // SAFETY: a magazine is freed with its slot.
+        unsafe { self.magazine.as_ref() }.enter_slow()
+    }
+}
+
 impl Local {
-    pub(crate) fn new(config: &Config) -> Self {
+    /// `pool` is what the slots' homes will point to.
+    pub(crate) fn new(config: &Config, pool: NonNull<()>) -> Self {
         let mut capacities = [0; MAX_CLASSES];
-        if config.recycle {
-            for class in config.classes.all() {
-                let size = config.classes.size(class);
-                // Even, so that half a magazine is a whole number; and at least four, or the class is too large.
-                let fits = (config.local_limit / size).min(MAGAZINE) & !1;
+        let mut homes = [Home::oversize(pool); MAX_CLASSES + 1];
+        for class in config.classes.all() {
+            let size = config.classes.size(class);
+            homes[class.index()] = Home::shared(class, size, pool);
+            // Even, so that half a magazine is a whole number; and at least four, or the class is too large.
+            let fits = (config.local_limit / size).min(MAGAZINE) & !1;
+            if config.recycle && fits >= 4 {
                 #[expect(clippy::cast_possible_truncation, reason = "at most `MAGAZINE`")]
-                let capacity = if fits >= 4 { fits as u8 } else { 0 };
+                let capacity = fits as u8;
                 capacities[class.index()] = capacity;
             }
         }
-        Self { slots: SlotTable::new(), sizes: config.classes, limit: config.local_limit, capacities }
+        let (sizes, limit, wiped) = (config.classes, config.local_limit, config.zero_on_return);
+        Self { slots: SlotTable::new(), sizes, limit, capacities, homes, wiped }
     }
 
-    /// Takes a block from the calling thread's magazine and counts the get there.
-    pub(crate) fn take(&self, who: ThreadId, class: Class) -> Option<NonNull<u8>> {
-        self.slots.get(who)?.enter()?.take(class)
+    /// The home of blocks of a class that no slot counted, or of oversize ones.
+    pub(crate) fn shared_home(&self, class: Option<Class>) -> NonNull<Home> {
+        NonNull::from(&self.homes[class.map_or(MAX_CLASSES, Class::index)])
     }
 
-    /// The calling thread's slot, if it has one and is not one of very many threads.
+    /// Takes a block from the calling thread's magazine and counts the get there, where that is all there is to do: its
+    /// thread is not one of very many, and the block not one that lay idle since the last collection.
     #[inline(always)]
-    pub(crate) fn near_slot(&self, who: ThreadId) -> Option<&Slot> {
-        self.slots.get_near(who)
+    pub(crate) fn take(&self, who: ThreadId, rank: Rank) -> Option<Lent> {
+        let magazine = self.slots.get_near(who)?.near(rank)?;
+        // SAFETY: a magazine is freed with its slot, and that with the table.
+        let block = unsafe { magazine.as_ref() }.enter()?.take()?;
+        Some(Lent { block, home: Magazine::home(magazine) })
+    }
+
+    /// The same for every thread and every block.
+    pub(crate) fn take_slow(&self, who: ThreadId, class: Class) -> Option<Lent> {
+        let magazine = self.slots.get(who)?.near(self.sizes.rank(class)?)?;
+        // SAFETY: as above.
+        let block = unsafe { magazine.as_ref() }.enter_slow()?.take_below_floor()?;
+        Some(Lent { block, home: Magazine::home(magazine) })
+    }
+
+    /// Stores a block in the magazine that it was gotten through and counts the put there, if that is the calling thread's,
+    /// has credit for it, and nobody keeps the owner out. False: the block is still the caller's.
+    ///
+    /// # Safety
+    /// (I2) the caller owns the block, which belongs to this home, and a unit.
+    #[inline(always)]
+    pub(crate) unsafe fn store(who: ThreadId, home: NonNull<Home>, block: NonNull<u8>) -> bool {
+        // SAFETY: the unit keeps the home until it is counted back.
+        if unsafe { home.as_ref() }.owner() != who {
+            return false;
+        }
+        // SAFETY: only the heads of magazines have an owner. After the store below the reference may outlive what it points
+        // to, but is not used.
+        let Some(mut inside) = unsafe { home.cast::<Magazine>().as_ref() }.enter() else { return false };
+        // SAFETY: (I2) passed on.
+        unsafe { inside.store(block) }
     }
 
     /// The calling thread's slot with a magazine for the class, made if need be. None: the thread, the class or the
     /// closed pool has none, or there is no memory for it; then the shared tiers serve.
-    pub(crate) fn prepare(&self, who: ThreadId, class: Class) -> Option<&Slot> {
+    pub(crate) fn prepare(&self, who: ThreadId, class: Class) -> Option<Own<'_>> {
         let capacity = usize::from(self.capacities[class.index()]);
         if capacity == 0 {
             return None;
         }
         let who = if who.index().is_some() { who } else { thread_id::register() };
-        self.slots.get_or_make(who).filter(|slot| slot.prepare(class, capacity))
-    }
-
-    /// Counts a get that another tier served. False if the slot cannot: then the caller counts it elsewhere.
-    pub(crate) fn count_get(&self, slot: Option<&Slot>, class: Class) -> bool {
-        slot.and_then(Slot::enter).is_some_and(|inside| inside.count_get(class))
+        let slot = self.slots.get(who).or_else(|| self.slots.get_or_make(who))?;
+        let owner = if self.wiped { ThreadId::NOBODY } else { who };
+        let make = || Magazine::new(self.homes[class.index()].of(owner), capacity);
+        Some(Own { slot, magazine: slot.prepare(class, &self.sizes, make)? })
     }
 
     /// Moves what it can of a batch from the depot into the slot, and counts the get of the block that the caller
@@ -97,27 +152,27 @@ impl Local {
     ///
     /// # Safety
     /// The blocks are of this class and pool.
-    pub(crate) unsafe fn refill(&self, slot: Option<&Slot>, class: Class, batch: &mut Batch, budget: &Budget) -> bool {
-        let Some(inside) = slot.and_then(Slot::enter) else { return false };
-        let size = self.sizes.size(class);
-        let missing = batch.len().saturating_sub(inside.space(class));
+    pub(crate) unsafe fn refill(&self, own: Option<Own<'_>>, class: Class, batch: &mut Batch, budget: &Budget) -> bool {
+        let Some((own, mut inside)) = own.and_then(|own| Some((own, own.enter()?))) else { return false };
+        let missing = batch.len().saturating_sub(inside.space());
         if missing > 0 {
-            inside.lease(class, size, missing, self.limit, budget);
+            own.slot.lease(&inside, self.sizes.size(class), missing, self.limit, budget);
         }
         // SAFETY: (I2) passed on.
-        unsafe { inside.refill(class, batch) };
-        inside.count_get(class)
+        unsafe { inside.refill(batch) };
+        inside.count_get();
+        true
     }
 
     /// Makes room for one block of a class, with a new lease if need be.
-    pub(crate) fn room<'slot>(&self, slot: &'slot Slot, class: Class, budget: &Budget) -> Room<'slot> {
-        let Some(inside) = slot.enter() else { return Room::Refused };
-        let size = self.sizes.size(class);
-        if inside.is_full(class) {
+    pub(crate) fn room<'slot>(&self, own: Own<'slot>, class: Class, budget: &Budget) -> Room<'slot> {
+        let Some(inside) = own.enter() else { return Room::Refused };
+        if inside.is_full() {
             return Room::AfterFlushOf(class);
         }
-        if inside.space(class) == 0 && !inside.lease(class, size, (LEASE / size).max(1), self.limit, budget) {
-            return inside.heaviest(&self.sizes).map_or(Room::Refused, Room::AfterFlushOf);
+        let size = self.sizes.size(class);
+        if inside.space() == 0 && !own.slot.lease(&inside, size, (LEASE / size).max(1), self.limit, budget) {
+            return own.slot.heaviest(&self.sizes).map_or(Room::Refused, Room::AfterFlushOf);
         }
         Room::Here(inside)
     }
@@ -129,14 +184,8 @@ impl Local {
 
     /// Takes the older half of a magazine out, for a block of `wanted` that waits for room. A magazine of another class
     /// gives its credit up too.
-    pub(crate) fn flush(&self, slot: &Slot, class: Class, wanted: Class, budget: &Budget, batch: &mut Batch) {
-        if let Some(inside) = slot.enter() {
-            if class == wanted {
-                inside.take_older_half(class, batch);
-            } else {
-                inside.give_up_older_half(class, self.sizes.size(class), budget, batch);
-            }
-        }
+    pub(crate) fn flush(&self, own: Own<'_>, class: Class, wanted: Class, budget: &Budget, batch: &mut Batch) {
+        own.slot.flush(class, &self.sizes, (class != wanted).then_some(budget), batch);
     }
 
     /// Takes the idle part of every slot, or all of it. `release` is user code: it runs when the owners are let in again,
@@ -152,33 +201,32 @@ impl Local {
     ) -> Swept {
         let mut swept = Swept::default();
         let mut taken = Vec::new();
-        let mut slots = self.slots.iter().filter(|slot| slot.has_something()).peekable();
-        while slots.peek().is_some() {
+        let mut revoked = self.slots.iter().filter_map(|slot| slot.revoke(&self.sizes)).fuse();
+        loop {
             let mut group = [None; SWEPT_TOGETHER];
-            // `zip` asks the places first, so it takes no slot for which there is none.
-            for (place, slot) in group.iter_mut().zip(&mut slots) {
-                slot.revoke();
+            // `zip` asks the places first, so it revokes no slot for which there is none.
+            for (place, slot) in group.iter_mut().zip(&mut revoked) {
                 *place = Some(slot);
                 swept.visited += 1;
+            }
+            if group[0].is_none() {
+                break;
             }
             let fenced = barrier::heavy();
             let mut freed = 0;
             for slot in group.into_iter().flatten() {
-                // SAFETY: revoked above, the fence has worked, and the caller is the only collector.
-                let seized = if fenced { unsafe { slot.seize() } } else { None };
-                match seized {
-                    Some(seized) => {
-                        freed += seized.sweep(reach, &self.sizes, |class, block| {
-                            if taken.try_reserve(1).is_ok() {
-                                taken.push((class, block));
-                            } else {
-                                release(class, block);
-                            }
-                        });
-                    }
-                    None => swept.skipped += 1,
-                }
-                slot.reinstate();
+                // SAFETY: revoked above, and the caller is the only collector.
+                let took = unsafe {
+                    slot.sweep(fenced, reach, &self.sizes, |class, block| {
+                        if taken.try_reserve(1).is_ok() {
+                            taken.push((class, block));
+                        } else {
+                            release(class, block);
+                        }
+                    })
+                };
+                freed += took.freed;
+                swept.skipped += usize::from(took.skipped > 0);
             }
             taken.drain(..).for_each(|(class, block)| release(class, block));
             budget.end_lease(freed);
@@ -192,32 +240,30 @@ impl Local {
     ///
     /// # Safety
     /// The caller closes the pool; no collector runs, nor will.
-    pub(crate) unsafe fn close(&self, budget: &Budget, mut out: impl FnMut(Class, NonNull<u8>)) -> Option<i64> {
+    pub(crate) unsafe fn close(&self, mut out: impl FnMut(Class, NonNull<u8>)) -> Option<i64> {
         self.slots.seal();
-        self.slots.iter().for_each(Slot::revoke);
+        self.slots.iter().for_each(|slot| slot.close(&self.sizes));
         if !barrier::heavy() {
             return None;
         }
         let mut units = 0;
         for slot in self.slots.iter() {
             let start = Instant::now();
-            let seized = loop {
-                // SAFETY: revoked above, the fence has worked, and the caller is the closer.
-                if let Some(seized) = unsafe { slot.seize() } {
-                    break seized;
-                }
-                if start.elapsed() > PATIENCE {
-                    return None;
-                }
+            let patient = || {
                 yield_now();
+                start.elapsed() <= PATIENCE
             };
-            units += seized.units();
-            budget.end_lease(seized.sweep(Reach::All, &self.sizes, &mut out));
+            // SAFETY: closed above, the fence has worked, and the caller is the closer.
+            units += unsafe { slot.empty(&self.sizes, patient, &mut out) }?;
         }
         Some(units)
     }
 
-    pub(crate) fn slots(&self) -> impl Iterator<Item = &Slot> {
-        self.slots.iter()
+    pub(crate) fn used(&self) -> impl Iterator<Item = (Class, &Magazine)> {
+        self.slots.iter().flat_map(|slot| slot.used(&self.sizes))
+    }
+
+    pub(crate) fn slots(&self) -> usize {
+        self.slots.iter().count()
     }
 }

@@ -22,16 +22,16 @@ use crate::raw::config::Config;
 use crate::raw::contain::contain;
 use crate::raw::counters::{Counters, Why, add};
 use crate::raw::generation::Generation;
+use crate::raw::home::Lent;
 use crate::raw::lease::Budget;
-use crate::raw::size_class::Class;
-use crate::raw::slot::Slot;
+use crate::raw::size_class::{Class, Rank};
 use crate::raw::thread_id::ThreadId;
 use crate::raw::turn::{Turn, TurnLock};
 use crate::raw::units::Units;
 use crate::sync::{AtomicBool, AtomicUsize, CachePadded, Ordering::Relaxed};
 use crate::tiers::backing::Backing;
 use crate::tiers::depot::Depot;
-use crate::tiers::local::{Local, Room};
+use crate::tiers::local::{Local, Own, Room};
 use crate::tiers::victim::Victim;
 
 /// One pool's tiers. Fields that every get reads come first; those that the shared paths write have lines of their own.
@@ -56,7 +56,7 @@ pub(crate) struct Tiers<B> {
 /// A block that a get found.
 #[derive(Debug)]
 pub(crate) struct Got {
-    pub(crate) block: NonNull<u8>,
+    pub(crate) lent: Lent,
     /// It is the only block that the pool holds: from now on there is something to collect.
     pub(crate) first: bool,
 }
@@ -67,15 +67,15 @@ pub(crate) struct Got {
 pub(crate) struct Last(pub(crate) bool);
 
 impl<B: Backing> Tiers<B> {
-    /// The backing comes back if there is no memory.
-    pub(crate) fn new(config: Config, backing: B) -> Result<Self, B> {
+    /// For the pool at that address. The backing comes back if there is no memory.
+    pub(crate) fn new(config: Config, backing: B, pool: NonNull<()>) -> Result<Self, B> {
         let classes = config.classes.count();
         let (Some(depot), Some(victim)) = (Generation::try_new(classes), Generation::try_new(classes)) else {
             return Err(backing);
         };
         Ok(Self {
             config,
-            local: Local::new(&config),
+            local: Local::new(&config, pool),
             depot: Depot::new(&config, depot),
             victim: Victim::new(config.classes, victim),
             backing,
@@ -88,68 +88,70 @@ impl<B: Backing> Tiers<B> {
         })
     }
 
-    /// The first step of [`get`](Self::get) alone, for all but very many threads: what is worth having in the caller's code.
+    /// The first step of [`get`](Self::get) alone, where it is short: what is worth having in the caller's code.
     #[inline(always)]
-    pub(crate) fn take_local(&self, who: ThreadId, class: Class) -> Option<NonNull<u8>> {
-        self.local.near_slot(who)?.enter()?.take(class)
+    pub(crate) fn take_local(&self, who: ThreadId, rank: Rank) -> Option<Lent> {
+        self.local.take(who, rank)
     }
 
     /// A block of `class`, from the nearest tier that has one. The caller holds a handle or a unit, and has one unit
     /// more afterwards.
     pub(crate) fn get(&self, who: ThreadId, class: Class) -> Result<Got, GetError> {
         // 1. The thread's own magazine, which counts the get as well.
-        if let Some(block) = self.local.take(who, class) {
-            return Ok(Got { block, first: false });
+        if let Some(lent) = self.local.take_slow(who, class) {
+            return Ok(Got { lent, first: false });
         }
         if !self.config.recycle {
             return self.get_new(None, class);
         }
-        let slot = self.local.prepare(who, class);
+        let own = self.local.prepare(who, class);
         let counters = self.counters.of(class);
 
         // 2. The depot. As much of the block's batch as the slot can hold comes along.
         // SAFETY: (I2) the blocks of a bucket are of its class, and of this pool.
-        let refill = |batch: &mut Batch| unsafe { self.local.refill(slot, class, batch, &self.budget) };
+        let refill = |batch: &mut Batch| unsafe { self.local.refill(own, class, batch, &self.budget) };
         if let Some((block, counted)) = self.depot.take(class, &self.budget, refill) {
             add(&counters.depot_hits);
             if !counted {
                 self.count_shared_get(class);
             }
-            return Ok(Got { block, first: false });
+            return Ok(Got { lent: self.lent(block, own, class), first: false });
         }
 
         // 3. The victim, after the depot so that its blocks age out.
         if let Some(block) = self.victim.take(class, &self.budget) {
             add(&counters.victim_hits);
-            self.count_get(slot, class);
-            return Ok(Got { block, first: false });
+            self.count_get(own, class);
+            return Ok(Got { lent: self.lent(block, own, class), first: false });
         }
 
         // 4. The backing.
-        self.get_new(slot, class)
+        self.get_new(own, class)
     }
 
-    fn get_new(&self, slot: Option<&Slot>, class: Class) -> Result<Got, GetError> {
+    fn get_new(&self, own: Option<Own<'_>>, class: Class) -> Result<Got, GetError> {
         let block = self.backing.allocate(class)?;
         add(&self.counters.of(class).misses);
         add(&self.counters.of(class).allocated);
         let first = self.blocks.fetch_add(1, Relaxed) == 0;
-        self.count_get(slot, class);
-        Ok(Got { block, first })
+        self.count_get(own, class);
+        Ok(Got { lent: self.lent(block, own, class), first })
     }
 
-    /// The first step of [`put`](Self::put) alone, for all but very many threads. True: the block is stored, and counted.
-    /// False: it is still the caller's, and so is its unit.
+    /// A block that came from a shared tier. Its home is the thread's own magazine all the same, so that it is dropped there.
+    fn lent(&self, block: NonNull<u8>, own: Option<Own<'_>>, class: Class) -> Lent {
+        Lent { block, home: own.map_or_else(|| self.local.shared_home(Some(class)), Own::home) }
+    }
+
+    /// The first step of [`put`](Self::put) alone, where it is short. True: the block is stored, and counted. False: it is
+    /// still the caller's, and so is its unit.
     ///
     /// # Safety
-    /// As for `put`.
+    /// (I2) the caller owns the block, which belongs to this home, and its unit, which it gives up if the block is stored.
     #[inline(always)]
-    pub(crate) unsafe fn store_local(tiers: NonNull<Self>, who: ThreadId, class: Class, block: NonNull<u8>) -> bool {
-        // SAFETY: the unit keeps the tiers until it is counted back.
-        let slot = unsafe { &(*tiers.as_ptr()).local }.near_slot(who);
-        let Some(inside) = slot.and_then(Slot::enter) else { return false };
-        // SAFETY: (I2) passed on.
-        unsafe { inside.store(class, block) }.is_ok()
+    pub(crate) unsafe fn store_local(who: ThreadId, lent: Lent) -> bool {
+        // SAFETY: passed on.
+        unsafe { Local::store(who, lent.home, lent.block) }
     }
 
     /// Takes a block back, into the nearest tier that has room.
@@ -182,26 +184,27 @@ impl<B: Backing> Tiers<B> {
         unsafe { Self::count_back(tiers) }
     }
 
-    /// As [`store_local`](Self::store_local), for every thread, and after a new lease or a flush if that is what it takes.
+    /// As [`store_local`](Self::store_local), for every thread and from every home, and after a new lease or a flush if that is
+    /// what it takes.
     ///
     /// # Safety
-    /// As there.
+    /// As for `put`.
     unsafe fn store_local_slow(tiers: NonNull<Self>, who: ThreadId, class: Class, block: NonNull<u8>) -> bool {
         // SAFETY: the unit keeps the tiers until `store` has counted it back, and nothing follows that.
         let this = unsafe { &*tiers.as_ptr() };
-        let Some(slot) = this.local.prepare(who, class) else { return false };
-        let mut room = this.local.room(slot, class, &this.budget);
+        let Some(own) = this.local.prepare(who, class) else { return false };
+        let mut room = this.local.room(own, class, &this.budget);
         if let Room::AfterFlushOf(flushed) = room {
             // The block is in hand and its unit not counted back: that is what keeps the pool during the flush.
-            let flush = |batch: &mut Batch| this.local.flush(slot, flushed, class, &this.budget, batch);
+            let flush = |batch: &mut Batch| this.local.flush(own, flushed, class, &this.budget, batch);
             if !this.depot.store(flushed, this.local.half(flushed), &this.budget, flush) {
                 return false;
             }
-            room = this.local.room(slot, class, &this.budget);
+            room = this.local.room(own, class, &this.budget);
         }
-        let Room::Here(inside) = room else { return false };
+        let Room::Here(mut inside) = room else { return false };
         // SAFETY: (I2) passed on.
-        unsafe { inside.store(class, block) }.is_ok()
+        unsafe { inside.store(block) }
     }
 
     /// Gives a block back to the backing. A panic of user code stops here; it loses that block at most.
@@ -222,9 +225,10 @@ impl<B: Backing> Tiers<B> {
         }
     }
 
-    fn count_get(&self, slot: Option<&Slot>, class: Class) {
-        if !self.local.count_get(slot, class) {
-            self.count_shared_get(class);
+    fn count_get(&self, own: Option<Own<'_>>, class: Class) {
+        match own.and_then(Own::enter) {
+            Some(inside) => inside.count_get(),
+            None => self.count_shared_get(class),
         }
     }
 
@@ -233,9 +237,10 @@ impl<B: Backing> Tiers<B> {
         self.units.count_out();
     }
 
-    /// Counts a block out that no class and no slot knows: an oversize one.
-    pub(crate) fn count_out(&self) {
+    /// Hands out a block that no class and no slot knows: an oversize one.
+    pub(crate) fn lend_oversize(&self, block: NonNull<u8>) -> Lent {
         self.units.count_out();
+        Lent { block, home: self.local.shared_home(None) }
     }
 
     /// Whether the pool holds a block of any class, idle or out: then there is, or may be, something to collect.
@@ -245,7 +250,7 @@ impl<B: Backing> Tiers<B> {
 }
 
 impl<B> Tiers<B> {
-    /// Counts a block back that [`count_out`](Tiers::count_out) counted.
+    /// Counts a block back that no slot counts.
     ///
     /// # Safety
     /// The caller gives its unit up; as for [`Tiers::put`] otherwise.

@@ -3,9 +3,8 @@
 use crate::alloc::Allocator;
 use crate::raw::counters::ClassCounters;
 use crate::raw::size_class::{Class, MAX_CLASSES};
-use crate::raw::slot::Slot;
 use crate::stats::{ClassStats, CollectorState, Stats};
-use crate::sync::{AtomicU64, Ordering::Relaxed};
+use crate::sync::{Figure, Ordering::Relaxed};
 use crate::tiers::Tiers;
 use crate::tiers::backing::{Backing, Bytes};
 
@@ -20,10 +19,12 @@ impl<B: Backing> Tiers<B> {
     /// One walk over all slots.
     fn magazines(&self) -> [Magazines; MAX_CLASSES] {
         let mut sums = [const { Magazines { gets: 0, puts: 0, idle: 0 } }; MAX_CLASSES];
-        for (class, magazine) in self.local.slots().flat_map(Slot::used) {
+        for (class, magazine) in self.local.used() {
             let sum = &mut sums[class.index()];
-            sum.gets += magazine.gets();
-            sum.puts += magazine.puts();
+            let (gets, puts) = magazine.counts();
+            sum.gets += gets;
+            // Wraps below zero where a batch has come in since the first of two looks.
+            sum.puts = sum.puts.wrapping_add(puts);
             sum.idle += magazine.len();
         }
         sums
@@ -32,9 +33,9 @@ impl<B: Backing> Tiers<B> {
     #[expect(clippy::cast_possible_truncation, reason = "counts of things that lie in memory")]
     fn class_stats(&self, class: Class, local: &Magazines) -> ClassStats {
         let counters = self.counters.of(class);
-        let shared = |counter: fn(&ClassCounters) -> &AtomicU64| counter(counters).load(Relaxed);
+        let shared = |counter: fn(&ClassCounters) -> &Figure| counter(counters).load(Relaxed);
         let gets = local.gets + shared(|c| &c.shared_gets);
-        let puts = local.puts + shared(|c| &c.shared_puts);
+        let puts = local.puts.wrapping_add(shared(|c| &c.shared_puts));
         let (depot_hits, victim_hits, misses) =
             (shared(|c| &c.depot_hits), shared(|c| &c.victim_hits), shared(|c| &c.misses));
         let idle_shared = self.depot.generation.read(|depot| depot.blocks(class))
@@ -43,7 +44,7 @@ impl<B: Backing> Tiers<B> {
             size: self.backing.size(class),
             allocated: shared(|c| &c.allocated) as usize,
             // Beside running requests the sums are not of one moment, so differences stop at zero.
-            in_use: gets.saturating_sub(puts) as usize,
+            in_use: (gets.wrapping_sub(puts) as i64).max(0) as usize,
             idle: local.idle + idle_shared,
             local_hits: gets.saturating_sub(depot_hits + victim_hits + misses),
             depot_hits,
@@ -78,7 +79,7 @@ impl<A: Allocator + Send + Sync + 'static> Tiers<Bytes<A>> {
             leased_bytes: self.budget.leased(),
             idle_limit: self.budget.limit(),
             limit: self.config.limit_if_any(),
-            slots: self.local.slots().count(),
+            slots: self.local.slots(),
             collections: self.counters.collections.load(Relaxed),
             shells_waiting: usize::from(self.counters.shells.load(Relaxed) > 0),
             release_panics: self.counters.release_panics.load(Relaxed),
