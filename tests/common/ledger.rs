@@ -26,6 +26,8 @@ pub struct Book {
     pub peak_bytes: usize,
     pub allocations: usize,
     pub deallocations: usize,
+    /// Blocks that came back twice, or with another layout. Kept, as a pool contains the panic that tells of one.
+    mistakes: usize,
     /// No allocation may take `live_bytes` above this.
     limit: Option<usize>,
 }
@@ -53,6 +55,11 @@ impl Ledger {
         }
     }
 
+    /// This one and its clones. A pool that was freed has dropped its own.
+    pub fn clones(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+
     /// Blocks that are out.
     pub fn live(&self) -> usize {
         self.book().live.len()
@@ -74,8 +81,15 @@ impl Ledger {
         self.book().deallocations
     }
 
+    /// No block came back twice, or with another layout.
+    #[track_caller]
+    pub fn assert_sound(&self) {
+        assert_eq!(self.book().mistakes, 0, "a panic above says which block came back wrongly");
+    }
+
     #[track_caller]
     pub fn assert_empty(&self) {
+        self.assert_sound();
         let book = self.book();
         assert!(book.live.is_empty(), "{} blocks are lost: {:?}", book.live.len(), book.live.values().next());
         assert_eq!(book.allocations, book.deallocations);
@@ -114,8 +128,11 @@ unsafe impl Allocator for Ledger {
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         let mut book = self.book();
-        let made = book.live.remove(&block.as_ptr().addr()).expect("a block that is not out comes back");
-        assert_eq!(made, layout, "a block comes back with another layout");
+        let made = book.live.remove(&block.as_ptr().addr());
+        if made != Some(layout) {
+            book.mistakes += 1;
+            panic!("a block comes back with {layout:?} that is out with {made:?}");
+        }
         book.live_bytes -= layout.size();
         book.deallocations += 1;
         // SAFETY: made by `allocate` with this layout, and removed from the book once.

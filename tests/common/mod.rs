@@ -4,6 +4,7 @@
 pub mod flaky;
 pub mod ledger;
 pub mod ops;
+pub mod process;
 
 use ledger::Ledger;
 use millpond::{Collect, Pool, Recycle};

@@ -1,0 +1,102 @@
+//! Ten thousand pools made, used and dropped leave no memory, no thread and nothing on the list of pools behind.
+//!
+//! One test, so that all that the process holds is its own.
+#![cfg(all(target_os = "linux", not(miri)))]
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use common::ledger::Ledger;
+use millpond::{Collect, CollectorState, Pool, Recycle};
+
+const POOLS: usize = 10_000;
+
+/// A few bytes a pool: nothing that each of them leaves.
+const SLACK: usize = 128 << 10;
+
+static HEAP: AtomicUsize = AtomicUsize::new(0);
+
+struct Counting;
+
+// SAFETY: memory comes from `System`, unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        HEAP.fetch_add(layout.size(), Relaxed);
+        // SAFETY: passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        HEAP.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: passed on.
+        unsafe { System.dealloc(block, layout) };
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+#[test]
+fn leave_nothing_behind() {
+    let often = Collect::Background(Duration::from_millis(2));
+    // Only the last pool's end wakes the background thread.
+    let never = Collect::Background(Duration::from_secs(3600));
+    for (threads, collect) in [(1, Collect::Manual), (8, Collect::Manual), (1, never), (8, often)] {
+        // What std, the threads' locals and the epochs keep is there from now on.
+        make_use_and_drop(POOLS / 10, threads, collect);
+        let (memory, start) = (HEAP.load(Relaxed), Instant::now());
+        make_use_and_drop(POOLS, threads, collect);
+        let (grown, elapsed) = (HEAP.load(Relaxed).saturating_sub(memory), start.elapsed());
+        println!("{collect:?}, {threads} threads: {elapsed:?}, {grown} bytes more");
+        assert!(grown < SLACK, "{grown} bytes more than before, {collect:?}, {threads} threads");
+        assert!(elapsed < Duration::from_secs(60), "{elapsed:?}, {collect:?}, {threads} threads");
+    }
+}
+
+fn make_use_and_drop(pools: usize, threads: usize, collect: Collect) {
+    let others = os_threads();
+    let some = || {
+        let ledger = Ledger::new();
+        for n in 0..pools / threads {
+            one(&ledger, collect, n);
+        }
+        // The background thread may be collecting, and is then the one that closes the pool.
+        assert!(ledger.wait_until_empty());
+        wait_until(|| ledger.clones() == 1, "every pool is freed");
+        ledger.assert_empty();
+    };
+    std::thread::scope(|scope| {
+        (1..threads).for_each(|_| _ = scope.spawn(some));
+        some();
+    });
+    // The background thread ends when its list is empty, so nothing is left on that either.
+    wait_until(|| os_threads() == others, "every thread has ended");
+}
+
+fn one(ledger: &Ledger, collect: Collect, n: usize) {
+    let pool = Pool::builder_in(ledger.clone()).collect(collect).recycle(Recycle::Always).build().unwrap();
+    let outliving = pool.get(5000);
+    drop([1, 5000].map(|len| pool.get(len)));
+    if n % 64 == 0 {
+        drop((0..100).map(|_| pool.get(300)).collect::<Vec<_>>());
+        pool.collect();
+    }
+    assert_ne!(pool.stats().collector, CollectorState::Failed);
+    drop(pool);
+    drop(outliving);
+}
+
+fn wait_until(condition: impl Fn() -> bool, what: &str) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_secs(30), "{what}: not within 30 s");
+        std::thread::yield_now();
+    }
+}
+
+fn os_threads() -> usize {
+    std::fs::read_dir("/proc/self/task").unwrap().count()
+}
