@@ -14,3 +14,11 @@ skip() {
 need_nightly() {
     rustup toolchain list 2>/dev/null | grep -q '^nightly' || skip "no nightly toolchain is installed"
 }
+
+# need COMMAND PACKAGE: from Debian's package where that is possible without asking
+need() {
+    if ! command -v "$1" >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        { apt-get update -qq && apt-get install -y -qq "$2"; } >/dev/null 2>&1 || :
+    fi
+    command -v "$1" >/dev/null || skip "$1 is not installed"
+}

@@ -3,7 +3,7 @@
 
 use std::hint::black_box;
 
-use millpond_benches::baseline::{Contender, FenceGate, Millpond, One, Queue, RawStack, TlsVec};
+use millpond_benches::baseline::{Allocator, Contender, FenceGate, Malloc, Millpond, One, Queue, RawStack, TlsVec};
 use millpond_benches::contest::touch;
 
 const SIZE: usize = 4096;
@@ -47,6 +47,7 @@ counted! {
     warm_pair_4096: Millpond, _len => SIZE;
     warm_pair_fence_gate: FenceGate, len => len;
     warm_pair_array_queue: Queue<One>, len => len;
+    warm_pair_malloc: Allocator<Malloc>, len => len;
 }
 
 fn call<C: Contender>(function: fn(&'static C, usize), calls: usize) {

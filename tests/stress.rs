@@ -1,23 +1,30 @@
-//! Many more threads than cores get, grow, send and drop buffers, clone and drop handles, collect and purge, are born and
-//! die, while pools come and go: no block is ever in two hands, and none is lost.
+//! No block is ever in two hands, and none is lost, in two phases. The gate: owners do nothing but get and drop while another
+//! thread purges without pause. The churn: many more threads than cores get, grow, send and drop buffers, clone and drop
+//! handles, collect and purge, are born and die, while pools come and go.
 //!
-//! `MILLPOND_STRESS_SECONDS` (default 2) says for how long, `MILLPOND_STRESS_SEED` replays a run's choices.
+//! `MILLPOND_STRESS_SECONDS` (default 2) says for how long, `MILLPOND_STRESS_SEED` replays a run's choices, and
+//! `MILLPOND_STRESS_PHASE` (`gate` or `churn`) asks for one phase alone.
 
 mod common;
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
+use common::cores;
 use common::ledger::Ledger;
+use common::owners::{Owners, fail};
 use crossbeam_queue::ArrayQueue;
-use millpond::{Collect, Pool, PoolBuf, Recycle};
+use millpond::{Builder, Collect, GetError, Pool, PoolBuf, Recycle};
 
-const THREADS: u64 = 12;
+/// What a pool with a limit may hold; the churn runs into it.
+const LIMIT: usize = 4 << 20;
 
-/// A static, so that no reference count of the test's own orders what the pool must order.
-static LEDGER: LazyLock<Ledger> = LazyLock::new(Ledger::new);
+/// Statics, so that no reference count of the test's own orders what the pool must order.
+static FREE: LazyLock<Owners> = LazyLock::new(|| Owners::new(Ledger::new()));
+static LIMITED: LazyLock<Owners> = LazyLock::new(|| Owners::new(Ledger::with_limit(LIMIT)));
 
-type Buffer = PoolBuf<&'static Ledger>;
+type Handle = Pool<&'static Owners>;
 
 /// xorshift64*: choices that a seed repeats.
 struct Choices(u64);
@@ -29,31 +36,52 @@ impl Choices {
         self.0 ^= self.0 >> 27;
         (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % n
     }
+
+    fn up_to(&mut self, n: usize) -> usize {
+        usize::try_from(self.below(n as u64 + 1)).expect("at most `n`")
+    }
 }
 
-/// A buffer whose every eighth byte-group is its tag, so that another writer would be seen.
+/// A buffer that holds nothing but its tag, and whose block is its tag's in the book of owners.
 struct Tagged {
-    buffer: Buffer,
+    buffer: PoolBuf<&'static Owners>,
+    owners: &'static Owners,
     tag: u64,
 }
 
 impl Tagged {
-    fn new(mut buffer: Buffer, tag: u64, words: usize) -> Self {
-        for _ in 0..words {
-            buffer.extend_from_slice(&tag.to_ne_bytes());
+    fn new(buffer: PoolBuf<&'static Owners>, owners: &'static Owners, tag: u64) -> Self {
+        owners.gotten(buffer.as_ptr(), tag);
+        Self { buffer, owners, tag }
+    }
+
+    /// Adds `words` words. At the limit it stays as it is.
+    fn extend(&mut self, words: usize) {
+        let grows = self.buffer.capacity() - self.buffer.len() < 8 * words;
+        if grows {
+            self.owners.dropped(self.buffer.as_ptr(), self.tag);
         }
-        Self { buffer, tag }
+        let reserved = self.buffer.try_reserve(8 * words);
+        if grows {
+            self.owners.gotten(self.buffer.as_ptr(), self.tag);
+        }
+        match reserved {
+            Ok(()) => (0..words).for_each(|_| self.buffer.extend_from_slice(&self.tag.to_ne_bytes())),
+            Err(error) => assert!(matches!(error, GetError::LimitReached { .. }), "{error}"),
+        }
     }
 
     fn check(&self) {
-        let words = self.buffer.chunks_exact(8);
-        assert!(words.into_iter().all(|word| word == self.tag.to_ne_bytes()), "a block is in two hands");
+        if !self.buffer.chunks_exact(8).all(|word| word == self.tag.to_ne_bytes()) {
+            fail(&format!("another hand wrote to {:?}, which {:#x} has", self.buffer.as_ptr(), self.tag));
+        }
     }
 }
 
 impl Drop for Tagged {
     fn drop(&mut self) {
         self.check();
+        self.owners.dropped(self.buffer.as_ptr(), self.tag);
     }
 }
 
@@ -61,40 +89,151 @@ fn main() {
     let from_env = |name: &str, default: u64| std::env::var(name).map_or(default, |value| value.parse().expect(name));
     let time = Duration::from_secs(from_env("MILLPOND_STRESS_SECONDS", 2));
     let seed = from_env("MILLPOND_STRESS_SEED", 1 + u64::from(std::process::id()));
-    println!("stress: {time:?}, MILLPOND_STRESS_SEED={seed}");
+    let phase = std::env::var("MILLPOND_STRESS_PHASE").unwrap_or_default();
+    let barrier = if cores::have_barrier() { "a" } else { "no" };
+    println!("stress: {time:?} {phase}, MILLPOND_STRESS_SEED={seed}, the system has {barrier} barrier");
     // std's and crossbeam's lazy statics are made here, where the spawned threads' start orders it.
     warm_up();
+    match phase.as_str() {
+        "" => {
+            gate(time / 4, seed);
+            churn(time * 3 / 4, seed);
+        }
+        "gate" => gate(time, seed),
+        "churn" => churn(time, seed),
+        other => panic!("MILLPOND_STRESS_PHASE is {other}: no such phase"),
+    }
+    println!("stress: no block lost or doubled");
+}
+
+fn warm_up() {
+    LazyLock::force(&LIMITED);
+    let pool = builder(&FREE).build().expect("sound");
+    drop((0..100).map(|_| pool.get(4096)).collect::<Vec<_>>());
+    pool.collect();
+}
+
+/// No background thread: ThreadSanitizer's quick form does not see into what it waits on.
+fn builder(owners: &'static Owners) -> Builder<&'static Owners> {
+    Pool::builder_in(owners).collect(Collect::Manual).recycle(Recycle::Always)
+}
+
+/// One warm pool whose owners go in and out of their gates, and a thread that purges without pause. Without the fence that
+/// the owners rely on this fails within a second: `.ci/stress` tries it.
+fn gate(time: Duration, seed: u64) {
+    static OVER: AtomicBool = AtomicBool::new(false);
+    let pool = builder(&FREE).build().expect("sound");
+    let threads = cores::count().saturating_sub(1).max(1);
+    // Each on a core of its own, beside the collector's.
+    let owners: Vec<_> = (1..=threads)
+        .map(|n| (n, pool.clone(), Choices(seed.wrapping_add(n as u64) | 1 << 50)))
+        .map(|(n, pool, choices)| {
+            std::thread::spawn(move || {
+                cores::move_to(n % cores::count());
+                owner(&pool, n as u64, choices, &OVER)
+            })
+        })
+        .collect();
+    let collector = std::thread::spawn(move || {
+        cores::move_to(0);
+        let (start, mut choices, mut met) = (Instant::now(), Choices(seed | 1), 0);
+        while start.elapsed() < time {
+            let collected = if choices.below(8) == 0 { pool.collect() } else { pool.purge() };
+            met += collected.slots;
+        }
+        met
+    });
+    let met = collector.join().expect("the collector does not fail");
+    OVER.store(true, Relaxed);
+    let gets: u64 = owners.into_iter().map(|owner| owner.join().expect("no owner fails")).sum();
+    FREE.ledger.assert_empty();
+    println!("stress: gate: {met} slots collected in the midst of {gets} gets");
+}
+
+fn owner(pool: &Handle, n: u64, choices: Choices, over: &AtomicBool) -> u64 {
+    let mut cold = Cold { lines: (0..COLD_LINES).map(|_| Line::default()).collect(), choices };
+    let get = |cold: &mut Cold| {
+        cold.store();
+        let mut buffer = pool.get(4096);
+        FREE.gotten(buffer.as_ptr(), n);
+        buffer.extend_from_slice(&n.to_ne_bytes());
+        buffer
+    };
+    let give_back = |cold: &mut Cold, buffer: PoolBuf<&'static Owners>| {
+        if *buffer != n.to_ne_bytes() {
+            fail(&format!("another hand wrote to {:?}, which {n} has", buffer.as_ptr()));
+        }
+        FREE.dropped(buffer.as_ptr(), n);
+        cold.store();
+        drop(buffer);
+    };
+    let mut gets = 0;
+    while !over.load(Relaxed) {
+        // So many blocks lie in the magazine, until the next purge.
+        let held: Vec<_> = (0..8).map(|_| get(&mut cold)).collect();
+        held.into_iter().for_each(|buffer| give_back(&mut cold, buffer));
+        for _ in 0..30 {
+            let buffer = get(&mut cold);
+            give_back(&mut cold, buffer);
+        }
+        gets += 38;
+    }
+    gets
+}
+
+/// More than a core has cache of its own: 8 MiB.
+const COLD_LINES: usize = 8 << 14;
+
+#[derive(Default)]
+#[repr(align(64))]
+struct Line(AtomicU64);
+
+struct Cold {
+    lines: Vec<Line>,
+    choices: Choices,
+}
+
+impl Cold {
+    /// Stores that miss the caches. Until they are done the processor withholds those that follow, such as the owner's that
+    /// it is inside, but not the loads: without a fence the moment in which both sides can go wrong is then long.
+    fn store(&mut self) {
+        for _ in 0..self.choices.below(33) {
+            let line = self.choices.up_to(COLD_LINES - 1);
+            self.lines[line].0.store(1, Relaxed);
+        }
+    }
+}
+
+fn churn(time: Duration, seed: u64) {
     let (start, mut rounds, mut operations) = (Instant::now(), 0, 0);
     while start.elapsed() < time {
         rounds += 1;
         operations += round(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(rounds));
     }
-    println!("stress: {rounds} pools, {operations} operations, no block lost or doubled");
+    println!("stress: churn: {rounds} pools, {operations} operations");
 }
 
-fn warm_up() {
-    let pool = Pool::builder().collect(Collect::Manual).build().expect("sound");
-    drop((0..100).map(|_| pool.get(4096)).collect::<Vec<_>>());
-    pool.collect();
-}
-
-/// One pool from its first get to its end; threads outlive their handles, and buffers the pool.
+/// One pool from its first get to its end. In every other round threads outlive their handles, and buffers the pool.
 fn round(seed: u64) -> u64 {
-    let ledger: &'static Ledger = &LEDGER;
     let mut choices = Choices(seed | 1);
-    let mut builder = Pool::builder_in(ledger).collect(Collect::Manual).recycle(Recycle::Always);
+    let owners: &'static Owners = if choices.below(4) == 0 { &LIMITED } else { &FREE };
+    let mut builder = builder(owners);
+    if std::ptr::eq(owners, &*LIMITED) {
+        builder = builder.limit(LIMIT);
+    }
     if choices.below(2) == 0 {
         builder = builder.max_class(16 << 10).idle_limit(256 << 10).local_limit(64 << 10);
     }
     let pool = builder.build().expect("sound");
     let sent = Arc::new(ArrayQueue::new(64));
-    let workers: Vec<_> = (0..THREADS)
+    let threads = (4 * cores::count()).clamp(12, 64) as u64;
+    let workers: Vec<_> = (1..=threads)
         .map(|n| {
             let (pool, sent, seed) = (pool.clone(), sent.clone(), choices.below(u64::MAX >> 33) << 8 | n);
-            std::thread::spawn(move || worker(pool, &sent, Choices(seed | 1 << 50), n))
+            std::thread::spawn(move || worker(pool, owners, &sent, Choices(seed | 1 << 50), n))
         })
         .collect();
-    drop(pool);
+    let kept = (choices.below(2) == 0).then_some(pool);
     // This thread never gets: all that it drops was another thread's.
     while !sent.is_empty() || workers.iter().any(|worker| !worker.is_finished()) {
         if sent.pop().is_none() {
@@ -102,25 +241,43 @@ fn round(seed: u64) -> u64 {
         }
     }
     let operations = workers.into_iter().map(|worker| worker.join().expect("no worker fails")).sum();
-    ledger.assert_empty();
+    if let Some(pool) = kept {
+        at_rest(&pool, owners);
+    }
+    owners.ledger.assert_empty();
     operations
 }
 
-fn worker(pool: Pool<&'static Ledger>, sent: &ArrayQueue<Tagged>, mut choices: Choices, n: u64) -> u64 {
+/// All that the pool holds is idle, and its figures are true.
+fn at_rest(pool: &Handle, owners: &Owners) {
+    // What a slow reader stored in a retired generation is in no figure until it is found.
+    pool.collect();
+    let stats = pool.stats();
+    assert_eq!((stats.in_use_bytes, stats.release_panics), (0, 0), "{stats}");
+    assert_eq!(
+        (stats.allocated_bytes, stats.idle_bytes),
+        (owners.ledger.live_bytes(), stats.allocated_bytes),
+        "{stats}"
+    );
+    assert!(stats.idle_bytes <= stats.reserved_bytes, "{stats}");
+    pool.purge();
+    owners.ledger.assert_empty();
+}
+
+fn worker(pool: Handle, owners: &'static Owners, sent: &ArrayQueue<Tagged>, mut choices: Choices, n: u64) -> u64 {
     let mut held: Vec<Tagged> = Vec::new();
     let mut pool = Some(pool);
     let operations = 2000 + choices.below(2000);
     for operation in 0..operations {
         let Some(handle) = &pool else { break };
+        let tag = n << 32 | operation;
         match choices.below(100) {
             0..40 => {
                 let size = 1 << choices.below(17);
-                let words = usize::try_from(choices.below(size / 8 + 1)).expect("small");
-                let buffer = handle.get(usize::try_from(size).expect("small"));
-                held.push(Tagged::new(buffer, n << 32 | operation, words));
+                held.extend(get(handle, owners, size, tag, choices.up_to(size / 8)));
             }
             40..70 if !held.is_empty() => {
-                let index = usize::try_from(choices.below(held.len() as u64)).expect("small");
+                let index = choices.up_to(held.len() - 1);
                 drop(held.swap_remove(index));
             }
             70..85 => {
@@ -131,8 +288,7 @@ fn worker(pool: Pool<&'static Ledger>, sent: &ArrayQueue<Tagged>, mut choices: C
             }
             85..90 => {
                 if let Some(tagged) = held.last_mut() {
-                    let tag = tagged.tag;
-                    (0..choices.below(600)).for_each(|_| tagged.buffer.extend_from_slice(&tag.to_ne_bytes()));
+                    tagged.extend(choices.up_to(600));
                 }
             }
             90..92 => drop(handle.clone()),
@@ -141,15 +297,33 @@ fn worker(pool: Pool<&'static Ledger>, sent: &ArrayQueue<Tagged>, mut choices: C
             96 => {
                 // A short life, which inherits an id and a slot and leaves them.
                 let handle = handle.clone();
-                let short = std::thread::spawn(move || drop(Tagged::new(handle.get(3000), 7, 300)));
+                let short = std::thread::spawn(move || drop(get(&handle, owners, 3000, tag, 300)));
                 short.join().expect("no thread fails");
             }
-            97 if operation > 1000 => {
-                pool = None;
-            }
+            97 if operation > 1000 => pool = None,
             98 if held.len() > 40 => held.clear(),
+            99 => {
+                let stats = handle.stats();
+                assert!(stats.reserved_bytes <= stats.idle_limit, "{stats}");
+                assert!(stats.leased_bytes <= stats.idle_limit / 2, "{stats}");
+            }
             _ => held.iter().for_each(Tagged::check),
         }
     }
     operations
+}
+
+/// None: the pool is at its limit.
+fn get(pool: &Handle, owners: &'static Owners, size: usize, tag: u64, words: usize) -> Option<Tagged> {
+    match pool.try_get(size) {
+        Ok(buffer) => {
+            let mut tagged = Tagged::new(buffer, owners, tag);
+            tagged.extend(words);
+            Some(tagged)
+        }
+        Err(error) => {
+            assert!(matches!(error, GetError::LimitReached { .. }), "{error}");
+            None
+        }
+    }
 }

@@ -41,6 +41,10 @@ mod system {
             BARRIER.store(agreed, Ordering::Relaxed);
             agreed
         });
+        // A planted bug of `.ci/stress`.
+        if cfg!(millpond_no_heavy_fence) {
+            return true;
+        }
         // SeqCst: pairs with the fence of a light side that has not seen the hint yet.
         fence(Ordering::SeqCst);
         if registered && !membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED) {
@@ -82,6 +86,10 @@ mod portable {
 /// The light half where the system does not pay for it.
 #[inline(always)]
 pub(crate) fn fenced() {
+    // A planted bug of `.ci/stress`.
+    if cfg!(millpond_no_light_fence) {
+        return;
+    }
     // SeqCst: pairs with the fences of `heavy`.
     crate::sync::fence(crate::sync::Ordering::SeqCst);
 }
