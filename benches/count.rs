@@ -46,6 +46,7 @@ counted! {
     /// The size class is known to the compiler.
     warm_pair_4096: Millpond, _len => SIZE;
     warm_pair_fence_gate: FenceGate, len => len;
+    warm_pair_fence_gate_4096: FenceGate, _len => SIZE;
     warm_pair_array_queue: Queue<One>, len => len;
     warm_pair_malloc: Allocator<Malloc>, len => len;
 }
