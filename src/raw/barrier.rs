@@ -9,9 +9,6 @@ mod system {
     use crate::sync::{AtomicBool, Ordering, compiler_fence, fence};
     use std::sync::OnceLock;
 
-    /// Whether the light half may come to be without a fence.
-    pub(crate) const ASYMMETRIC: bool = true;
-
     /// A hint for the light side: its fence is the system's to pay. Set only after the system has agreed.
     static BARRIER: AtomicBool = AtomicBool::new(false);
 
@@ -65,8 +62,6 @@ mod portable {
     use crate::sync::{Ordering, fence};
 
     /// No light half without a fence here.
-    pub(crate) const ASYMMETRIC: bool = false;
-
     #[inline(always)]
     pub(crate) fn light() {}
 
@@ -95,10 +90,10 @@ pub(crate) fn fenced() {
 }
 
 #[cfg(all(target_os = "linux", feature = "fast-barrier", not(any(loom, miri))))]
-pub(crate) use system::{ASYMMETRIC, heavy, light, registered};
+pub(crate) use system::{heavy, light, registered};
 
 #[cfg(not(any(loom, all(target_os = "linux", feature = "fast-barrier", not(miri)))))]
-pub(crate) use portable::{ASYMMETRIC, heavy, light, registered};
+pub(crate) use portable::{heavy, light, registered};
 
 #[cfg(loom)]
-pub(crate) use crate::sync::{ASYMMETRIC, heavy, light, registered};
+pub(crate) use crate::sync::{heavy, light, registered};

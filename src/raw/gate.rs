@@ -44,42 +44,19 @@ impl Gate {
         Self { word: Word::new(0), sign: AtomicU8::new(open()) }
     }
 
-    /// The owner goes in, unless it is revoked; or would need a fence where most owners need none. That is for
-    /// [`enter_slow`](Self::enter_slow), so that the caller's code holds one way in.
+    /// The owner goes in, unless it is revoked.
     #[inline(always)]
     pub(crate) fn enter(&self) -> Option<Entered<'_>> {
-        let entered = self.say_busy();
-        // Acquire: pairs with the Release of `reinstate`: what the collector did inside comes first.
-        match self.sign.load(Ordering::Acquire) {
-            OPEN => Some(entered),
-            _ if barrier::ASYMMETRIC => None,
-            _ => entered.with_fence(),
-        }
-    }
-
-    /// The owner goes in, unless it is revoked.
-    pub(crate) fn enter_slow(&self) -> Option<Entered<'_>> {
-        if barrier::registered() {
-            // Every heavy fence is the system's from now on, so the owner's own is not needed any more. A sign that says
-            // "revoked" stays.
-            // Relaxed: it publishes nothing, and as a read-modify-write it hands on what `reinstate` did.
-            let _ = self.sign.compare_exchange(OPEN_FENCED, OPEN, Ordering::Relaxed, Ordering::Relaxed);
-        }
-        let entered = self.say_busy();
-        // Acquire: as in `enter`.
-        if self.sign.load(Ordering::Acquire) == OPEN { Some(entered) } else { entered.with_fence() }
-    }
-
-    #[inline(always)]
-    fn say_busy(&self) -> Entered<'_> {
         // Relaxed: nobody else writes it; a new owner comes after the former one's last store (see `thread_id`).
         let word = self.word.load(Ordering::Relaxed);
         // Not twice: nothing inside calls what could come here again.
         debug_assert_eq!(word & BUSY, 0);
         // Relaxed: ordered before the load below by the light fence, against `revoke` and `heavy` in a collector.
         self.word.store(word + BUSY, Ordering::Relaxed);
+        let entered = Entered { gate: self, word };
         barrier::light();
-        Entered { gate: self, word }
+        // Acquire: pairs with the Release of `reinstate`: what the collector did inside comes first.
+        if self.sign.load(Ordering::Acquire) == OPEN { Some(entered) } else { entered.with_fence() }
     }
 
     /// A collector asks the owner to stay out. It may look at [`left`](Self::left) only after a heavy fence.
@@ -116,6 +93,7 @@ impl Gate {
 }
 
 impl Entered<'_> {
+    /// In the caller's code as well: a call would double what a pair costs where the system has no barrier, or none yet.
     #[inline(always)]
     fn with_fence(self) -> Option<Self> {
         barrier::fenced();

@@ -103,21 +103,6 @@ macro_rules! gates {
                 pass_barrier();
                 self.0.store(value.into(), order);
             }
-
-            #[allow(dead_code, reason = "asked of one of them only")]
-            #[track_caller]
-            pub(crate) fn compare_exchange(
-                &self,
-                from: $value,
-                to: $value,
-                success: Ordering,
-                failure: Ordering,
-            ) -> Result<(), ()> {
-                pass_barrier();
-                let changed = self.0.compare_exchange(from.into(), to.into(), success, failure);
-                pass_barrier();
-                changed.map(|_| ()).map_err(|_| ())
-            }
         }
     )*};
 }
@@ -265,9 +250,6 @@ fn pass_barrier() {
         PLACE.with(|mine| mine.set(Some((place, asked))));
     }
 }
-
-/// Models take every way in, so both are in the caller's code.
-pub(crate) const ASYMMETRIC: bool = false;
 
 pub(crate) fn light() {
     pass_barrier();
