@@ -62,6 +62,16 @@ impl<B: Backing> Handle<B> {
         Self(core)
     }
 
+    /// Takes a pool apart that nobody has used.
+    ///
+    /// # Safety
+    /// `core` is from `into_raw`, once, and nobody else knows of it.
+    pub(crate) unsafe fn unmake(core: NonNull<Core<B>>) -> B {
+        // SAFETY: made by `new`, and the caller's alone.
+        let core = unsafe { FallibleBox::from_raw(core.as_ptr()) };
+        FallibleBox::into_inner(core).tiers.backing
+    }
+
     pub(crate) fn collector_state(&self) -> CollectorState {
         match (self.tiers().config.collect, self.core().collector.get()) {
             (Collect::Manual, _) => CollectorState::Manual,
