@@ -20,12 +20,13 @@ mod children {
     use std::thread::{self, JoinHandle};
     use std::time::{Duration, Instant};
 
-    use millpond::{Collect, CollectorState, GetError, Pool, PoolBuf, Recycle};
+    use millpond::{Builder, Collect, CollectorState, GetError, Pool, PoolBuf, Recycle};
 
     use super::common::{self, ledger::Ledger};
 
-    /// The first three have magazines, two small ones among them; the last is always the depot's.
-    const SIZES: [usize; 4] = [1000, 4096, 16 << 10, 100 << 10];
+    /// The last class has no magazine: each get and drop goes to the depot.
+    const SIZES: [usize; 4] = [1000, 4096, 16 << 10, SHARED];
+    const SHARED: usize = 100 << 10;
     const LIMIT: usize = 4 << 20;
     /// After so many seconds a child hangs.
     const PATIENCE: u32 = 10;
@@ -44,13 +45,9 @@ mod children {
     impl World {
         fn new() -> Self {
             let ledger = Ledger::new();
-            // Small tiers, so that blocks are always on their way.
-            let builder = || {
-                Pool::builder_in(ledger.clone()).recycle(Recycle::Always).local_limit(128 << 10).idle_limit(32 << 20)
-            };
             Self {
-                pool: builder().collect(Collect::Background(Duration::from_millis(1))).build().unwrap(),
-                limited: builder().collect(Collect::Manual).limit(LIMIT).build().unwrap(),
+                pool: builder(&ledger).build().unwrap(),
+                limited: builder(&ledger).collect(Collect::Manual).limit(LIMIT).build().unwrap(),
                 fresh: AtomicPtr::default(),
                 stop: AtomicBool::new(false),
                 ledger,
@@ -70,7 +67,8 @@ mod children {
         }
 
         fn hold(&self) {
-            drop(some(&self.pool, 200));
+            drop(some(&self.pool, 100));
+            (0..10_000).for_each(|_| drop(self.pool.get(SHARED)));
         }
 
         fn hold_to_the_limit(&self) {
@@ -78,13 +76,14 @@ mod children {
         }
 
         fn collect(&self) {
+            self.hold();
             self.pool.collect();
             self.limited.collect();
             drop(self.pool.clone());
         }
 
         fn begin(&self) {
-            let fresh = Box::into_raw(Box::new(common::pool(&self.ledger)));
+            let fresh = Box::into_raw(Box::new(builder(&self.ledger).build().unwrap()));
             self.fresh.store(fresh, SeqCst);
             // SAFETY: made above; nobody else of this process uses it.
             drop(unsafe { &*fresh }.get(100));
@@ -92,6 +91,16 @@ mod children {
             // SAFETY: made above, and given up once.
             drop(unsafe { Box::from_raw(fresh) });
         }
+    }
+
+    /// Small slots, so that blocks are always on their way; and room in the depot, so that they seldom meet the ledger.
+    fn builder(ledger: &Ledger) -> Builder<Ledger> {
+        let often = Collect::Background(Duration::from_millis(5));
+        Pool::builder_in(ledger.clone())
+            .recycle(Recycle::Always)
+            .local_limit(128 << 10)
+            .idle_limit(256 << 20)
+            .collect(often)
     }
 
     /// Buffers of all sizes, each with its number in it.
@@ -110,7 +119,7 @@ mod children {
 
     pub(super) fn all() {
         let start = Instant::now();
-        let children = std::env::var("MILLPOND_FORKS").map_or(150, |n| n.parse().expect("a number"));
+        let children = std::env::var("MILLPOND_FORKS").map_or(100, |n| n.parse().expect("a number"));
         let world: *mut World = Box::into_raw(Box::new(World::new()));
         // SAFETY: freed below, when the threads have ended.
         let here: &'static World = unsafe { &*world };
@@ -118,7 +127,7 @@ mod children {
         let (mut forked, mut hung, mut failed) = (0, 0, 0);
         while forked < children && hung < 3 {
             let held = some(&here.pool, 100);
-            match in_child(&here.ledger, || live(world, held, forked % 8 == 0)) {
+            match in_child(&here.ledger, || live(world, held, forked)) {
                 Ended::Well => {}
                 Ended::Hung => hung += 1,
                 Ended::Badly => failed += 1,
@@ -170,11 +179,12 @@ mod children {
     }
 
     /// A child's life.
-    fn live(world: *mut World, held: Vec<PoolBuf<Ledger>>, is_parent: bool) {
+    fn live(world: *mut World, held: Vec<PoolBuf<Ledger>>, number: u32) {
         // SAFETY: the child's own copy; its `pool` is not used after the `read` below.
         let inherited = unsafe { &*world };
         check(&held);
         use_inherited(&inherited.pool, held);
+        assert_eq!(inherited.pool.stats().collector, CollectorState::Failed);
         reach_limit(&inherited.limited);
         // SAFETY: taken back before it is freed, by the thread that is not here.
         if let Some(fresh) = unsafe { inherited.fresh.load(SeqCst).as_ref() } {
@@ -187,15 +197,18 @@ mod children {
         check(&late);
         drop(late);
 
-        use_own(is_parent);
+        if number % 4 == 0 {
+            use_own();
+        }
     }
 
     /// Every face of a pool, and the drop of what was out.
     fn use_inherited(pool: &Pool<Ledger>, held: Vec<PoolBuf<Ledger>>) {
-        for count in [1, 10, 300] {
-            let more = some(pool, count);
-            check(&more);
+        for count in [1, 10, 100] {
+            check(&some(pool, count));
         }
+        // As many as a bucket can have, so that each of its cells is met.
+        drop((0..200).map(|_| pool.get(SHARED)).collect::<Vec<_>>());
         drop(held);
         let clone = pool.clone();
         clone.collect();
@@ -203,7 +216,6 @@ mod children {
         clone.purge();
         drop(clone);
         let stats = pool.stats();
-        assert!(matches!(stats.collector, CollectorState::Failed | CollectorState::Manual), "{stats}");
         assert!(stats.allocated_bytes >= stats.idle_bytes, "{stats}");
     }
 
@@ -222,14 +234,9 @@ mod children {
     }
 
     /// A pool that the child makes is like any other: all tiers, threads, collections, and nothing is lost.
-    fn use_own(is_parent: bool) {
+    fn use_own() {
         let ledger = Ledger::new();
-        let pool = Pool::builder_in(ledger.clone())
-            .recycle(Recycle::Always)
-            .local_limit(128 << 10)
-            .collect(Collect::Background(Duration::from_millis(1)))
-            .build()
-            .unwrap();
+        let pool = builder(&ledger).build().unwrap();
         let threads: Vec<_> = (0..2)
             .map(|_| {
                 let pool = pool.clone();
@@ -254,11 +261,9 @@ mod children {
             collected.shells_waiting == 0
         });
         assert!(shells_go, "no reader of the parent holds a shell of the child");
-        if is_parent {
-            let held = some(&manual, 10);
-            let ended = in_child(&ledger, || use_inherited(&manual, held));
-            assert!(matches!(ended, Ended::Well));
-        }
+        let held = some(&manual, 10);
+        let ended = in_child(&ledger, || use_inherited(&manual, held));
+        assert!(matches!(ended, Ended::Well), "a child's child");
         drop((pool, manual));
         assert!(ledger.wait_until_empty(), "the child lost a block");
         ledger.assert_empty();
