@@ -1,8 +1,9 @@
 //! The handle: where a buffer comes from.
 
 use core::fmt;
+use core::mem::{self, MaybeUninit};
+use core::panic::AssertUnwindSafe;
 use core::ptr::{self, NonNull};
-use std::sync::PoisonError;
 
 use crate::alloc::{Allocator, Global};
 use crate::buf::PoolBuf;
@@ -13,7 +14,7 @@ use crate::raw::contain::contain;
 use crate::raw::home::Lent;
 use crate::raw::slot::Reach;
 use crate::stats::{Collected, CollectorState, Stats};
-use crate::sync::{AtomicPtr, MutexGuard, Ordering};
+use crate::sync::{AtomicPtr, Ordering};
 use crate::tiers::backing::Bytes;
 
 /// A pool of reusable byte buffers.
@@ -50,12 +51,10 @@ use crate::tiers::backing::Bytes;
 pub struct Pool<A: Allocator + Send + Sync + 'static = Global> {
     /// From `Handle::into_raw`; null until the first use.
     core: AtomicPtr<Core<Bytes<A>>>,
-    /// What the first use makes the core of. Locked by first uses only.
-    seed: Seed<A>,
+    /// What the first use makes the core of; none in a clone. Never written: the allocator is in the core once there is one,
+    /// and this is then a stale copy.
+    seed: AssertUnwindSafe<Option<(MaybeUninit<A>, Config)>>,
 }
-
-#[expect(clippy::disallowed_types, reason = "locked by first uses only")]
-type Seed<A> = crate::sync::Mutex<Option<(A, Config)>>;
 
 impl Pool {
     /// A pool on the global allocator with the default settings; see [`Builder`](crate::Builder) for them.
@@ -80,7 +79,8 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
     }
 
     pub(crate) const fn with_config(allocator: A, config: Config) -> Self {
-        Self { core: AtomicPtr::new(ptr::null_mut()), seed: Seed::new(Some((allocator, config))) }
+        let seed = AssertUnwindSafe(Some((MaybeUninit::new(allocator), config)));
+        Self { core: AtomicPtr::new(ptr::null_mut()), seed }
     }
 
     /// An empty buffer with room for at least `min_capacity` bytes.
@@ -196,7 +196,7 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
     /// Visits the figures of every thread that uses the pool: for people and scrapers, not for every request.
     pub fn stats(&self) -> Stats {
         let used = self.with_core(|handle| handle.tiers().stats(handle.collector_state()));
-        used.unwrap_or_else(|| match &*self.seed() {
+        used.unwrap_or_else(|| match &*self.seed {
             Some((_, config)) => Stats {
                 idle_limit: config.idle_limit,
                 limit: config.limit_if_any(),
@@ -218,31 +218,29 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
         Some(f(&handle))
     }
 
-    fn seed(&self) -> MutexGuard<'_, Option<(A, Config)>> {
-        // A panic under the lock cannot leave the seed half taken.
-        self.seed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Makes the core. Only a first use comes here, and only first uses wait for it.
+    /// Makes the core. First uses do not wait for each other, as after a `fork` another one may never end: each makes a core
+    /// around a copy of the allocator, bit by bit, and the first that is published turns its copy into the allocator.
     #[cold]
     fn start(&self) -> Result<NonNull<Core<Bytes<A>>>, GetError> {
-        let mut seed = self.seed();
-        let Some((allocator, config)) = seed.take() else {
-            // Another first use was faster, and published the core before it let the lock go.
-            let core = NonNull::new(self.core.load(Ordering::Acquire));
-            return core.ok_or_else(no_core::<A>);
-        };
-        let backing = Bytes::new(allocator, config.classes, config.align, config.limit);
-        match Handle::new(config, backing) {
-            Ok(handle) => {
-                let core = handle.into_raw();
-                // Release: pairs with the Acquire of every other use.
-                self.core.store(core.as_ptr(), Ordering::Release);
-                Ok(core)
-            }
+        let Some((allocator, config)) = &*self.seed else { return Err(no_core::<A>()) };
+        // SAFETY: the seed is there and never written; a copy as `MaybeUninit` promises nothing.
+        let copy = unsafe { ptr::from_ref(allocator).read() };
+        // SAFETY: while there may be another copy, the backing is only carried and forgotten: up to the exchange below.
+        let backing = unsafe { Bytes::new(copy, config.classes, config.align, config.limit) };
+        let core = match Handle::new(*config, backing) {
+            Ok(handle) => handle.into_raw(),
             Err(backing) => {
-                *seed = Some((backing.into_allocator(), config));
-                Err(no_core::<A>())
+                mem::forget(backing);
+                return Err(no_core::<A>());
+            }
+        };
+        // Release: pairs with the Acquire of every other use. Acquire: pairs with the Release of a faster first use.
+        match self.core.compare_exchange(ptr::null_mut(), core.as_ptr(), Ordering::Release, Ordering::Acquire) {
+            Ok(_) => Ok(core),
+            Err(faster) => {
+                // SAFETY: from `into_raw`, and never published.
+                mem::forget(unsafe { Handle::unmake(core) });
+                NonNull::new(faster).ok_or_else(no_core::<A>)
             }
         }
     }
@@ -263,7 +261,7 @@ impl<A: Allocator + Send + Sync + 'static> Clone for Pool<A> {
         }
         let handle = self.with_core(Handle::clone);
         let core = handle.map_or(ptr::null_mut(), |handle| handle.into_raw().as_ptr());
-        Self { core: AtomicPtr::new(core), seed: Seed::new(None) }
+        Self { core: AtomicPtr::new(core), seed: AssertUnwindSafe(None) }
     }
 }
 
@@ -273,7 +271,12 @@ impl<A: Allocator + Send + Sync + 'static> Drop for Pool<A> {
             // SAFETY: `core` is from `into_raw`, and ends with this handle.
             Some(core) => drop(unsafe { Handle::from_raw(core) }),
             // Never used. The allocator's drop is user code (I10).
-            None => _ = contain(|| drop(self.seed().take())),
+            None => {
+                if let Some((allocator, _)) = &mut *self.seed {
+                    // SAFETY: without a core the allocator is here, and this is its end.
+                    contain(|| unsafe { allocator.assume_init_drop() });
+                }
+            }
         }
     }
 }

@@ -87,7 +87,8 @@ pub enum CollectorState {
     NotStarted,
     /// The background thread.
     Background,
-    /// The background thread could not be started; the pool is as if `Collect::Manual`.
+    /// The background thread could not be started, or stayed behind in the parent process; the pool is as if
+    /// `Collect::Manual`.
     Failed,
 }
 

@@ -72,9 +72,20 @@ impl<B: Backing> Handle<B> {
         Self(core)
     }
 
+    /// Takes a pool apart that nobody has used.
+    ///
+    /// # Safety
+    /// `core` is from `into_raw`, once, and nobody else knows of it.
+    pub(crate) unsafe fn unmake(core: NonNull<Core<B>>) -> B {
+        // SAFETY: made by `new`, and the caller's alone.
+        let core = unsafe { FallibleBox::from_raw(core.as_ptr()) };
+        FallibleBox::into_inner(core).tiers.backing
+    }
+
     pub(crate) fn collector_state(&self) -> CollectorState {
         match (self.tiers().config.collect, self.core().collector.get()) {
             (Collect::Manual, _) => CollectorState::Manual,
+            _ if self.tiers().is_inherited() => CollectorState::Failed,
             (Collect::Background(_), None) => CollectorState::NotStarted,
             (Collect::Background(_), Some(None)) => CollectorState::Failed,
             (Collect::Background(_), Some(Some(_))) => CollectorState::Background,
@@ -154,9 +165,15 @@ impl<B: Backing> Core<B> {
     /// The last handle has gone.
     #[cold]
     unsafe fn close(core: NonNull<Self>) {
-        // The list goes first, under its lock: what is on it may be upgraded.
         // SAFETY: the bias in the units keeps the core until `Tiers::close` has settled them.
-        let listed = unsafe { core.as_ref() }.collector.get().is_some_and(Option::is_some);
+        let this = unsafe { core.as_ref() };
+        // Leaked: its queues cannot be drained, and units of the parent's other threads never come back. Its buffers stay
+        // good. To free blocks that are still shared with the parent would cost memory rather than give it back.
+        if this.tiers.is_inherited() {
+            return;
+        }
+        // The list goes first, under its lock: what is on it may be upgraded.
+        let listed = this.collector.get().is_some_and(Option::is_some);
         if listed && !collector::leave(core.cast()) {
             return;
         }

@@ -8,6 +8,7 @@ use std::thread::{self, Thread};
 use std::time::Instant;
 
 use crate::raw::contain::contain;
+use crate::raw::fork::PerProcess;
 
 /// A pool on the list.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +41,10 @@ struct List {
 }
 
 #[expect(clippy::disallowed_types, reason = "locked by a pool's first and last use, and by the thread itself")]
-static LIST: std::sync::Mutex<List> = std::sync::Mutex::new(List { members: Vec::new(), thread: None });
+type Lock<T> = std::sync::Mutex<T>;
+
+/// Neither the thread nor its list comes along into a child of `fork`, where only pools made there are collected.
+static LIST: PerProcess<Lock<List>> = PerProcess::new();
 
 /// Wakes the background thread.
 #[derive(Debug)]
@@ -59,13 +63,15 @@ impl Member {
     }
 }
 
-/// How long to wait for the list. Nobody holds it for long, unless this is a child and the lock was held at `fork`.
+/// How long to wait for the list. Nobody holds it for long, unless this is a child of which we were not told: one that was
+/// made by the bare system call.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 fn list() -> Option<MutexGuard<'static, List>> {
+    let list = LIST.get(|| Lock::new(List { members: Vec::new(), thread: None }))?;
     let start = Instant::now();
     loop {
-        match LIST.try_lock() {
+        match list.try_lock() {
             Ok(list) => return Some(list),
             Err(TryLockError::Poisoned(list)) => return Some(list.into_inner()),
             Err(TryLockError::WouldBlock) if start.elapsed() > PATIENCE => return None,

@@ -86,9 +86,10 @@ impl<B: Backing> Core<B> {
     /// The caller holds a handle or a unit.
     unsafe fn wake_collector(core: NonNull<Self>) {
         // SAFETY: the caller's handle or unit keeps the core.
-        let config = unsafe { &core.as_ref().tiers.config };
-        let Collect::Background(interval) = config.collect else { return };
-        if config.recycle {
+        let tiers = unsafe { &core.as_ref().tiers };
+        let Collect::Background(interval) = tiers.config.collect else { return };
+        // The background thread of an inherited pool is in another process.
+        if tiers.config.recycle && !tiers.is_inherited() {
             // SAFETY: passed on.
             if let Some(handle) = unsafe { Self::upgrade(core) } {
                 handle.join_collector(interval);

@@ -6,14 +6,14 @@
 
 #[cfg(all(target_os = "linux", feature = "fast-barrier", not(any(loom, miri))))]
 mod system {
-    use crate::sync::{AtomicBool, Ordering, compiler_fence, fence};
-    use std::sync::OnceLock;
+    use crate::sync::{AtomicU8, Ordering, compiler_fence, fence};
 
-    /// A hint for the light side: its fence is the system's to pay. Set only after the system has agreed.
-    static BARRIER: AtomicBool = AtomicBool::new(false);
+    const UNDECIDED: u8 = 0;
+    const AGREED: u8 = 1;
+    const REFUSED: u8 = 2;
 
-    /// Whether the process asked for the barrier and got it; undecided until the first heavy fence.
-    static REGISTERED: OnceLock<bool> = OnceLock::new();
+    /// Whether the system lets the process have the barrier; undecided until the first heavy fence, and then never changed.
+    static ANSWER: AtomicU8 = AtomicU8::new(UNDECIDED);
 
     /// The light half, where the system pays for it.
     #[inline(always)]
@@ -24,7 +24,22 @@ mod system {
     /// Whether `light` is enough. Until then, and where this has not been seen yet, `fenced` is.
     pub(crate) fn registered() -> bool {
         // Relaxed: it is a hint. A heavy side that runs meanwhile has both a fence and the system call.
-        BARRIER.load(Ordering::Relaxed)
+        ANSWER.load(Ordering::Relaxed) == AGREED
+    }
+
+    /// Asks the system, if nobody has had an answer yet. The first one counts for all threads, even where another has been
+    /// told otherwise (a seccomp filter is a thread's own): light sides rely on it. Nobody waits for it, as in the child of a
+    /// `fork` the thread that asked may be missing.
+    fn agreed() -> bool {
+        // Relaxed, here and below: it publishes nothing but itself.
+        let mut answer = ANSWER.load(Ordering::Relaxed);
+        if answer == UNDECIDED {
+            let agreed = membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+            answer = if agreed { AGREED } else { REFUSED };
+            let first = ANSWER.compare_exchange(UNDECIDED, answer, Ordering::Relaxed, Ordering::Relaxed);
+            answer = first.map_or_else(|first| first, |_| answer);
+        }
+        answer == AGREED
     }
 
     /// The heavy half. False if the system refused it after it had agreed (a seccomp filter installed later): then
@@ -32,19 +47,14 @@ mod system {
     ///
     /// The first call takes about 10 ms in a process with several threads, later ones 1 to 3 us.
     pub(crate) fn heavy() -> bool {
-        let registered = *REGISTERED.get_or_init(|| {
-            let agreed = membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
-            // Relaxed: see `registered`.
-            BARRIER.store(agreed, Ordering::Relaxed);
-            agreed
-        });
+        let agreed = agreed();
         // A planted bug of `.ci/stress`.
         if cfg!(millpond_no_heavy_fence) {
             return true;
         }
         // SeqCst: pairs with the fence of a light side that has not seen the hint yet.
         fence(Ordering::SeqCst);
-        if registered && !membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED) {
+        if agreed && !membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED) {
             return false;
         }
         fence(Ordering::SeqCst);

@@ -16,6 +16,8 @@ pub(crate) mod lease;
 
 pub(crate) mod units;
 
+pub(crate) mod fork;
+
 pub(crate) mod thread_id;
 
 pub(crate) mod home;

@@ -3,16 +3,26 @@
 //! The epoch collector is our own. With crossbeam's default one, our requests would run other crates' garbage and
 //! other crates' guards would hold our memory. Nothing is dropped by a deferred function either: it lets a token go, and
 //! whoever keeps the shell looks for the token.
+//!
+//! A child of `fork` has a collector of its own: in its parent's, a thread that was pinned then is pinned for ever.
 
+#[cfg(not(loom))]
+use core::alloc::Layout;
+use core::cell::RefCell;
+use core::mem;
 use std::sync::Arc;
 
 use crossbeam_epoch::{Collector, Guard, LocalHandle};
 
 use crate::alloc::FallibleBox;
+use crate::raw::fork::Origin;
 use crate::sync::{AtomicPtr, Ordering};
 
 #[cfg(not(loom))]
-static COLLECTOR: std::sync::LazyLock<Collector> = std::sync::LazyLock::new(Collector::new);
+fn collector() -> &'static Collector {
+    static COLLECTOR: crate::raw::fork::PerProcess<Collector> = crate::raw::fork::PerProcess::new();
+    COLLECTOR.get(Collector::new).unwrap_or_else(|| std::alloc::handle_alloc_error(Layout::new::<Collector>()))
+}
 
 // One for each execution of a model, so that none meets what another left.
 #[cfg(loom)]
@@ -20,15 +30,39 @@ crate::sync::lazy_static! {
     static ref COLLECTOR: Collector = Collector::new();
 }
 
+#[cfg(loom)]
+fn collector() -> &'static Collector {
+    &COLLECTOR
+}
+
+/// A thread's registration with the collector.
+struct Mine {
+    origin: Option<Origin>,
+    handle: LocalHandle,
+}
+
+impl Mine {
+    fn new() -> Self {
+        Self { origin: Origin::here(), handle: collector().register() }
+    }
+}
+
 crate::sync::thread_local! {
-    static HANDLE: LocalHandle = COLLECTOR.register();
+    static MINE: RefCell<Mine> = RefCell::new(Mine::new());
 }
 
 /// While the guard lives, nothing that was current after this call leaves its [`Shell`]. No call to `A` or to user
 /// code may happen under it.
 fn pin_epoch() -> Guard {
+    let pin = |mine: &RefCell<Mine>| {
+        if mine.borrow().origin != Origin::here() {
+            // The parent's is left as it is: giving it up would run what other threads left to the parent's collector.
+            mem::forget(mine.replace(Mine::new()));
+        }
+        mine.borrow().handle.pin()
+    };
     // While the thread ends its handle may be gone already: then one for this guard alone.
-    HANDLE.try_with(LocalHandle::pin).unwrap_or_else(|_| COLLECTOR.register().pin())
+    MINE.try_with(pin).unwrap_or_else(|_| collector().register().pin())
 }
 
 #[cfg(not(loom))]

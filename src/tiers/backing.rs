@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "the home of the calls to `A`")]
 
 use core::alloc::Layout;
+use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
 use crate::alloc::Allocator;
@@ -28,7 +29,8 @@ pub(crate) trait Backing: Send + Sync + 'static {
 /// Byte blocks from an allocator.
 #[derive(Debug)]
 pub(crate) struct Bytes<A> {
-    allocator: A,
+    /// Initialised, and its only copy, wherever the backing is used or dropped; see `new`.
+    allocator: MaybeUninit<A>,
     classes: SizeClasses,
     align: usize,
     /// The bound on `allocated`.
@@ -56,8 +58,17 @@ impl Drop for Lower<'_> {
     }
 }
 
+impl<A> Drop for Bytes<A> {
+    fn drop(&mut self) {
+        // SAFETY: promised to `new`.
+        unsafe { self.allocator.assume_init_drop() };
+    }
+}
+
 impl<A: Allocator> Bytes<A> {
-    pub(crate) fn new(allocator: A, classes: SizeClasses, align: usize, limit: usize) -> Self {
+    /// # Safety
+    /// `allocator` is initialised. While it is one of several copies of an allocator, the backing is neither used nor dropped.
+    pub(crate) unsafe fn new(allocator: MaybeUninit<A>, classes: SizeClasses, align: usize, limit: usize) -> Self {
         Self {
             allocator,
             classes,
@@ -69,9 +80,9 @@ impl<A: Allocator> Bytes<A> {
         }
     }
 
-    /// The allocator, from a backing that made no block.
-    pub(crate) fn into_allocator(self) -> A {
-        self.allocator
+    fn allocator(&self) -> &A {
+        // SAFETY: promised to `new`.
+        unsafe { self.allocator.assume_init_ref() }
     }
 
     fn layout(&self, size: usize) -> Result<Layout, GetError> {
@@ -102,7 +113,7 @@ impl<A: Allocator> Bytes<A> {
     fn allocate_exact(&self, size: usize) -> Result<NonNull<u8>, GetError> {
         let layout = self.layout(size)?;
         let no_memory = |_| GetError::OutOfMemory { requested: size, align: self.align };
-        self.under_limit(size, || self.allocator.allocate(layout).map(NonNull::cast).map_err(no_memory))
+        self.under_limit(size, || self.allocator().allocate(layout).map(NonNull::cast).map_err(no_memory))
     }
 
     /// # Safety
@@ -111,7 +122,7 @@ impl<A: Allocator> Bytes<A> {
         let Ok(layout) = self.layout(size) else { return };
         let _lowered = Lower(&self.allocated, size);
         // SAFETY: (I1) the layout is the one that the block was made with.
-        unsafe { self.allocator.deallocate(block, layout) };
+        unsafe { self.allocator().deallocate(block, layout) };
     }
 
     /// Makes a block above the largest class.

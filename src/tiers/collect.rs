@@ -36,8 +36,19 @@ impl<B: Backing> Tiers<B> {
         collected.slots = swept.visited;
         collected.slots_skipped = swept.skipped;
 
+        if !self.is_inherited() {
+            self.collect_shared(&mut turn, reach, why, &mut collected);
+        }
+        collected.shells_waiting = usize::from(turn.shell.is_some());
+        self.counters.shells.store(collected.shells_waiting as u64, Relaxed);
+        collected.elapsed = start.elapsed();
+        add(&self.counters.collections);
+        collected
+    }
+
+    fn collect_shared(&self, turn: &mut Turn, reach: Reach, why: Why, collected: &mut Collected) {
         // 2. The shell of last time, with what slow readers stored in it; it goes if they have gone.
-        self.open_shell(&mut turn, why, &mut collected.victim);
+        self.open_shell(turn, why, &mut collected.victim);
 
         // 3. The victim; and then the depot becomes the victim, or is emptied too.
         // SAFETY: the turn is ours, so nobody exchanges the generations before `rotate`.
@@ -45,15 +56,9 @@ impl<B: Backing> Tiers<B> {
         match reach {
             // SAFETY: as above.
             Reach::All => self.drain(unsafe { self.depot.generation.current() }, why, &mut collected.depot),
-            Reach::Idle => self.rotate(&mut turn),
+            Reach::Idle => self.rotate(turn),
         }
-        self.open_shell(&mut turn, why, &mut collected.victim);
-
-        collected.shells_waiting = usize::from(turn.shell.is_some());
-        self.counters.shells.store(collected.shells_waiting as u64, Relaxed);
-        collected.elapsed = start.elapsed();
-        add(&self.counters.collections);
-        collected
+        self.open_shell(turn, why, &mut collected.victim);
     }
 
     /// The turn to collect, unless another thread has it. A panic in a former one left nothing half done.

@@ -18,8 +18,8 @@ use crate::sync::yield_now;
 /// Slots that one sweep revokes together, under one heavy fence. A bound on how long an owner is kept out.
 const SWEPT_TOGETHER: usize = 64;
 
-/// How long closing waits for an owner that does not leave its slot: it was killed there, or this is a child after
-/// `fork`.
+/// How long closing waits for an owner that does not leave its slot: it is stopped there, or gone in a child of which we
+/// were not told (see `fork`).
 const PATIENCE: Duration = if cfg!(loom) { Duration::MAX } else { Duration::from_secs(1) };
 
 #[derive(Debug)]

@@ -21,6 +21,7 @@ use crate::raw::block::Batch;
 use crate::raw::config::Config;
 use crate::raw::contain::contain;
 use crate::raw::counters::{Counters, Why, add};
+use crate::raw::fork::Origin;
 use crate::raw::generation::Generation;
 use crate::raw::home::Lent;
 use crate::raw::lease::Budget;
@@ -38,6 +39,8 @@ use crate::tiers::victim::Victim;
 #[derive(Debug)]
 pub(crate) struct Tiers<B> {
     pub(crate) config: Config,
+    /// The process that made the pool.
+    origin: Origin,
     local: Local,
     depot: Depot,
     victim: Victim,
@@ -70,11 +73,13 @@ impl<B: Backing> Tiers<B> {
     /// For the pool at that address. The backing comes back if there is no memory.
     pub(crate) fn new(config: Config, backing: B, pool: NonNull<()>) -> Result<Self, B> {
         let classes = config.classes.count();
-        let (Some(depot), Some(victim)) = (Generation::try_new(classes), Generation::try_new(classes)) else {
+        let generations = (Generation::try_new(classes), Generation::try_new(classes));
+        let ((Some(depot), Some(victim)), Some(origin)) = (generations, Origin::here()) else {
             return Err(backing);
         };
         Ok(Self {
             config,
+            origin,
             local: Local::new(&config, pool),
             depot: Depot::new(&config, depot),
             victim: Victim::new(config.classes, victim),
@@ -105,6 +110,9 @@ impl<B: Backing> Tiers<B> {
             return self.get_new(None, class);
         }
         let own = self.local.prepare(who, class);
+        if self.is_inherited() {
+            return self.get_new(own, class);
+        }
         let counters = self.counters.of(class);
 
         // 2. The depot. As much of the block's batch as the slot can hold comes along.
@@ -170,7 +178,7 @@ impl<B: Backing> Tiers<B> {
                 return Last(false);
             }
             // 2. The depot, alone in its batch.
-            if !this.depot.store(class, 1, &this.budget, |batch| batch.add(block)) {
+            if !this.store_shared(class, 1, |batch| batch.add(block)) {
                 // 3. No room: the block in hand goes back to the backing.
                 // SAFETY: (I2) the depot did not take it.
                 unsafe { this.release(class, block, Why::Discarded) };
@@ -197,7 +205,7 @@ impl<B: Backing> Tiers<B> {
         if let Room::AfterFlushOf(flushed) = room {
             // The block is in hand and its unit not counted back: that is what keeps the pool during the flush.
             let flush = |batch: &mut Batch| this.local.flush(own, flushed, class, &this.budget, batch);
-            if !this.depot.store(flushed, this.local.half(flushed), &this.budget, flush) {
+            if !this.store_shared(flushed, this.local.half(flushed), flush) {
                 return false;
             }
             room = this.local.room(own, class, &this.budget);
@@ -205,6 +213,18 @@ impl<B: Backing> Tiers<B> {
         let Room::Here(mut inside) = room else { return false };
         // SAFETY: (I2) passed on.
         unsafe { inside.store(block) }
+    }
+
+    /// Stores what `fill` makes in the depot, if that has room.
+    fn store_shared(&self, class: Class, most: usize, fill: impl FnOnce(&mut Batch)) -> bool {
+        !self.is_inherited() && self.depot.store(class, most, &self.budget, fill)
+    }
+
+    /// Whether the pool is a parent's, from before a `fork`. Then the tiers that threads share are neither taken from nor
+    /// stored to: a thread that is not here may have left a queue in the middle of a step, and the next one there would wait
+    /// for it. The slots stay in use, as each has a gate that says whether its owner was inside.
+    pub(crate) fn is_inherited(&self) -> bool {
+        !self.origin.is_here()
     }
 
     /// Gives a block back to the backing. A panic of user code stops here; it loses that block at most.

@@ -38,8 +38,13 @@ impl<B: Backing> Tiers<B> {
         let puts = local.puts.wrapping_add(shared(|c| &c.shared_puts));
         let (depot_hits, victim_hits, misses) =
             (shared(|c| &c.depot_hits), shared(|c| &c.victim_hits), shared(|c| &c.misses));
-        let idle_shared = self.depot.generation.read(|depot| depot.blocks(class))
-            + self.victim.generation.read(|victim| victim.blocks(class));
+        // In an inherited pool no get finds these; and a rotation that was cut short would have them here twice.
+        let idle_shared = if self.is_inherited() {
+            0
+        } else {
+            self.depot.generation.read(|depot| depot.blocks(class))
+                + self.victim.generation.read(|victim| victim.blocks(class))
+        };
         ClassStats {
             size: self.backing.size(class),
             allocated: shared(|c| &c.allocated) as usize,

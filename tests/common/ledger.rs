@@ -60,6 +60,12 @@ impl Ledger {
         Arc::strong_count(&self.0)
     }
 
+    /// Runs `f` while no other thread is at the book.
+    pub fn alone<R>(&self, f: impl FnOnce() -> R) -> R {
+        let _book = self.book();
+        f()
+    }
+
     /// Blocks that are out.
     pub fn live(&self) -> usize {
         self.book().live.len()
