@@ -1,5 +1,6 @@
 //! The owner of a slot beside a collector.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use crate::loom_models::ledger::{CLASS, Ledger, SIZE, config, touch};
@@ -47,6 +48,20 @@ fn owner_and_collector(seen: &Seen) {
     assert!(slot.enter().is_some(), "the owner was not let in again");
     assert!(collect(&slot).is_some());
     ledger.settle();
+}
+
+/// Whatever ends a visit, the owner has left afterwards.
+#[test]
+fn a_panic_inside_leaves() {
+    TWO_THREADS.run(|_| {
+        let slot = Slot::new();
+        let visit = catch_unwind(AssertUnwindSafe(|| {
+            let _inside = slot.enter().unwrap();
+            resume_unwind(Box::new("inside"));
+        }));
+        assert!(visit.is_err());
+        assert!(collect(&slot).is_some(), "the owner counts as inside for ever");
+    });
 }
 
 /// How many blocks it took; none if the owner was inside.

@@ -191,6 +191,8 @@ pub(crate) enum Kind {
     System,
     /// The first heavy half asks the system, while threads run.
     Registering,
+    /// The system has agreed, and refuses from now on.
+    Refusing,
 }
 
 std::thread_local! {
@@ -198,7 +200,7 @@ std::thread_local! {
     static KIND: Cell<Kind> = const { Cell::new(Kind::Fences) };
 }
 
-/// From the next execution on.
+/// For all threads, from now on; so before any runs, or when one is left.
 #[cfg(test)]
 pub(crate) fn set_kind(kind: Kind) {
     KIND.set(kind);
@@ -245,7 +247,7 @@ pub(crate) fn light() {
 pub(crate) fn registered() -> bool {
     match KIND.get() {
         Kind::Fences => false,
-        Kind::System => true,
+        Kind::System | Kind::Refusing => true,
         Kind::Registering => BARRIER.registered.load(Ordering::Relaxed),
     }
 }
@@ -255,6 +257,9 @@ pub(crate) fn heavy() -> bool {
         BARRIER.registered.store(true, Ordering::Relaxed);
     }
     fence(Ordering::SeqCst);
+    if KIND.get() == Kind::Refusing {
+        return false;
+    }
     if KIND.get() != Kind::Fences {
         let call = BARRIER.asked.fetch_add(1, Ordering::Relaxed) + 1;
         let mine = PLACE.with(Cell::get).map(|(place, _)| place);
