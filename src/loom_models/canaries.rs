@@ -275,6 +275,20 @@ fn the_replicas_pass_as_shipped() {
     TWO_THREADS.run(|_| generations(Orders { replace: Release, ..SHIPPED }));
 }
 
+/// Ordered, so only the mark of what was dropped can tell.
+#[test]
+#[should_panic(expected = "used after its drop")]
+fn canary_used_after_its_drop() {
+    TWO_THREADS.run(|_| {
+        let atomic = Box::into_raw(Box::new(AtomicU64::new(0)));
+        let other = AtomicPtr::new(atomic);
+        // SAFETY: from `into_raw`.
+        drop(unsafe { Box::from_raw(atomic) });
+        // SAFETY: `quarantine` keeps its memory.
+        unsafe { &*other.load(Relaxed) }.load(Relaxed);
+    });
+}
+
 macro_rules! canaries {
     ($($name:ident: $kind:ident, $model:expr;)*) => {$(
         #[test]

@@ -24,6 +24,8 @@ mod canaries;
 
 mod close;
 
+mod epoch;
+
 mod gate;
 
 mod ids;
@@ -31,6 +33,8 @@ mod ids;
 mod ledger;
 
 mod pool;
+
+mod quarantine;
 
 mod rotate;
 
@@ -90,11 +94,13 @@ impl Search {
         let noting = seen.clone();
         set_kind(self.kind);
         search.check(move || {
+            quarantine::next(true);
             noting.note("executions", true);
             announce(0);
             arrive(0);
             model(&noting);
         });
+        quarantine::next(false);
         let seen = seen.0.lock().unwrap();
         println!("{self:?}: {seen:?} in {:.1?}", start.elapsed());
         assert!(seen.values().all(|times| *times > 0), "never seen: {seen:?}");

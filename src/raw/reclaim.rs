@@ -4,12 +4,10 @@
 //! other crates' guards would hold our memory. Nothing is dropped by a deferred function either: it lets a token go, and
 //! whoever keeps the shell looks for the token.
 
-use std::sync::Arc;
-
 use crossbeam_epoch::{Collector, Guard, LocalHandle};
 
 use crate::alloc::FallibleBox;
-use crate::sync::{AtomicPtr, Ordering};
+use crate::sync::{Arc, AtomicPtr, Ordering};
 
 #[cfg(not(loom))]
 static COLLECTOR: std::sync::LazyLock<Collector> = std::sync::LazyLock::new(Collector::new);
@@ -31,15 +29,15 @@ fn pin_epoch() -> Guard {
     HANDLE.try_with(LocalHandle::pin).unwrap_or_else(|_| COLLECTOR.register().pin())
 }
 
-#[cfg(not(loom))]
+#[cfg(any(not(loom), crossbeam_loom))]
 use pin_epoch as pin;
 
-#[cfg(loom)]
+#[cfg(all(loom, not(crossbeam_loom)))]
 use model::pin;
 
-/// loom does not see into crossbeam-epoch, so it is told of the fences there. Without the first a reader that pins after
+/// Where loom does not see into crossbeam-epoch it is told of the fences there. Without the first a reader that pins after
 /// a retirement could still load the retired pointer; without the second its visit would not come before the drop.
-#[cfg(loom)]
+#[cfg(all(loom, not(crossbeam_loom)))]
 mod model {
     use super::Guard;
     use crate::sync::{Ordering, fence};

@@ -5,10 +5,15 @@ use core::cell::Cell;
 use core::ops::Deref;
 
 pub(crate) use loom::cell::UnsafeCell;
+/// In whose hands the epoch's token is, loom must see if it sees into the epoch.
+#[cfg(crossbeam_loom)]
+pub(crate) use loom::sync::Arc;
 pub(crate) use loom::sync::atomic::{Ordering, fence};
 pub(crate) use loom::sync::{Mutex, MutexGuard};
 pub(crate) use loom::thread::yield_now;
 pub(crate) use loom::{lazy_static, thread_local};
+#[cfg(not(crossbeam_loom))]
+pub(crate) use std::sync::Arc;
 
 /// Atomics that fail the model when they are dropped before the last access has happened, or used later.
 macro_rules! checked {
@@ -17,12 +22,18 @@ macro_rules! checked {
         pub(crate) struct $name$(<$t>)? {
             value: loom::sync::atomic::$name$(<$t>)?,
             order: loom::sync::atomic::AtomicUsize,
+            /// Found by a later use, as the models' allocator keeps what an execution frees.
+            dropped: std::sync::atomic::AtomicBool,
         }
 
         impl$(<$t>)? $name$(<$t>)? {
             #[track_caller]
             pub(crate) fn new(value: $value) -> Self {
-                Self { value: loom::sync::atomic::$name::new(value), order: loom::sync::atomic::AtomicUsize::new(0) }
+                Self {
+                    value: loom::sync::atomic::$name::new(value),
+                    order: loom::sync::atomic::AtomicUsize::new(0),
+                    dropped: std::sync::atomic::AtomicBool::new(false),
+                }
             }
         }
 
@@ -31,6 +42,7 @@ macro_rules! checked {
 
             #[track_caller]
             fn deref(&self) -> &Self::Target {
+                assert!(!self.dropped.load(Ordering::Relaxed), "used after its drop");
                 if stringify!($name) == "AtomicPtr" {
                     search_both_orders(&self.order);
                 }
@@ -41,6 +53,7 @@ macro_rules! checked {
         impl$(<$t>)? Drop for $name$(<$t>)? {
             fn drop(&mut self) {
                 if !std::thread::panicking() {
+                    assert!(!self.dropped.swap(true, Ordering::Relaxed), "dropped twice");
                     self.value.with_mut(|_| ());
                 }
             }
