@@ -1,6 +1,7 @@
 //! What was unlinked beside a reader: alone, so that it can be searched with the inside of crossbeam-epoch as well
 //! (`.ci/loom epoch`).
 
+use std::process::Command;
 use std::sync::Arc;
 
 use crate::alloc::FallibleBox;
@@ -62,9 +63,19 @@ fn a_reader_beside_a_rotation() {
     });
 }
 
+/// In a process of its own: with the inside of crossbeam-epoch a failed model aborts, by a second panic while it unwinds.
 #[test]
-#[should_panic(expected = "Causality violation")]
 fn canary_a_shell_opened_at_once() {
+    let planted = "loom_models::epoch::a_shell_opened_at_once";
+    let mut model = Command::new(std::env::current_exe().unwrap());
+    let output = model.args(["--exact", "--ignored", "--nocapture", planted]).output().unwrap();
+    let report = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && report.contains("Causality violation"), "{report}");
+}
+
+#[test]
+#[ignore = "fails, and is run by the canary"]
+fn a_shell_opened_at_once() {
     TWO_THREADS.run(|_| {
         let places = Arc::new((Shared::new(Value::new()), Shared::new(Value::new())));
         let readers = Arc::clone(&places);

@@ -69,10 +69,11 @@ struct Search {
     kind: Kind,
     /// Preemptions less than the environment says.
     less: usize,
+    most: usize,
 }
 
-const TWO_THREADS: Search = Search { kind: Kind::Fences, less: 0 };
-const THREE_THREADS: Search = Search { kind: Kind::Fences, less: 1 };
+const TWO_THREADS: Search = Search { kind: Kind::Fences, less: 0, most: usize::MAX };
+const THREE_THREADS: Search = Search { kind: Kind::Fences, less: 1, most: usize::MAX };
 
 impl Search {
     const fn with(self, kind: Kind) -> Self {
@@ -84,18 +85,23 @@ impl Search {
         Self { less: self.less + 1, ..self }
     }
 
+    /// For a search that would take hours at more.
+    const fn at_most(self, most: usize) -> Self {
+        Self { most, ..self }
+    }
+
     /// With a fence on either side of the gate, and with the system's barrier. The second search is some ten times as
     /// long, so three threads have one preemption less again.
     fn both_gates(self, model: fn(&Seen)) {
         self.run(model);
-        Self { kind: Kind::System, less: 2 * self.less }.run(model);
+        Self { kind: Kind::System, less: 2 * self.less, ..self }.run(model);
     }
 
     fn run(self, model: impl Fn(&Seen) + Send + Sync + 'static) {
         let start = Instant::now();
         let mut search = Builder::new();
         search.max_branches = 10_000;
-        search.preemption_bound = search.preemption_bound.map(|bound| bound.saturating_sub(self.less));
+        search.preemption_bound = search.preemption_bound.map(|bound| bound.saturating_sub(self.less).min(self.most));
         let seen = Seen::default();
         let noting = seen.clone();
         set_kind(self.kind);
