@@ -3,6 +3,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::sync::LazyLock;
 
 use millpond::{Collect, Pool, PoolBuf, Recycle};
 
@@ -43,10 +44,13 @@ unsafe impl GlobalAlloc for Watching {
 #[global_allocator]
 static WATCHING: Watching = Watching;
 
+static POOL: LazyLock<Pool> = LazyLock::new(|| {
+    Pool::builder().collect(Collect::Manual).recycle(Recycle::Always).local_limit(64 << 10).build().unwrap()
+});
+
 #[test]
 fn nothing_is_allocated_inside_the_gate() {
-    let pool = Pool::builder().collect(Collect::Manual).recycle(Recycle::Always).local_limit(64 << 10).build().unwrap();
-    let pool: &'static Pool = Box::leak(Box::new(pool));
+    let pool: &'static Pool = &POOL;
     let mut held: Vec<PoolBuf> = Vec::with_capacity(200);
     // So that the thread has a slot with something in it, which a collection visits.
     drop(pool.get(1));
