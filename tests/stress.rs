@@ -292,7 +292,8 @@ fn worker(pool: Handle, owners: &'static Owners, sent: &ArrayQueue<Tagged>, mut 
                 }
             }
             90..92 => drop(handle.clone()),
-            92..95 => _ = handle.collect(),
+            92..94 => _ = handle.collect(),
+            94 => _ = handle.stats(),
             95 => _ = handle.purge(),
             96 => {
                 // A short life, which inherits an id and a slot and leaves them.

@@ -1,5 +1,11 @@
 //! What surrounds the path: who keeps a pool alive, who collects it, and what a get does when memory runs short.
 
+#[cfg(not(loom))]
+pub(crate) mod collector;
+
+// loom does not see std's locks and threads.
+#[cfg(loom)]
+#[path = "../loom_models/list.rs"]
 pub(crate) mod collector;
 
 pub(crate) mod close;

@@ -1,6 +1,7 @@
 //! Replicas of the protocols with every ordering a parameter. As shipped they pass; with one weakened loom must find the
 //! race, or the models of the real types could not be trusted to.
 
+use core::ptr;
 use std::sync::Arc;
 
 use crate::loom_models::{TWO_THREADS, spawn};
@@ -29,8 +30,15 @@ struct Orders {
     drop_handle: Ordering,
     give_id: Ordering,
     take_id: Ordering,
+    /// A place that is filled once: the winner's store, the load of whoever finds it filled, and the loser's.
     install: Ordering,
     find: Ordering,
+    lose: Ordering,
+    /// A generation's exchange, and a reader's load.
+    replace: Ordering,
+    read: Ordering,
+    /// Whether the collector asks the system only if it has read that it may.
+    by_hint: bool,
 }
 
 const SHIPPED: Orders = Orders {
@@ -50,6 +58,10 @@ const SHIPPED: Orders = Orders {
     take_id: Acquire,
     install: Release,
     find: Acquire,
+    lose: Acquire,
+    replace: AcqRel,
+    read: Acquire,
+    by_hint: false,
 };
 
 /// What the protocols protect.
@@ -168,20 +180,84 @@ fn ids(orders: Orders) {
     ending.join();
 }
 
-/// A slot is made by its owner and found by a collector.
-fn table(orders: Orders) {
+/// What is made once and found by others: a slot, a segment, a magazine, a bucket, a pool's core.
+fn place(orders: Orders) {
     let treasure = Arc::new(Treasure::new());
-    let cell = Arc::new(AtomicPtr::new(core::ptr::null_mut()));
-    let (owners, place) = (Arc::clone(&treasure), Arc::clone(&cell));
-    let owner = spawn(1, move || {
-        owners.change();
-        let slot = Arc::as_ptr(&owners).cast_mut();
-        assert!(place.compare_exchange(core::ptr::null_mut(), slot, orders.install, Acquire).is_ok());
+    let cell = Arc::new(AtomicPtr::new(ptr::null_mut()));
+    let (makers, place) = (Arc::clone(&treasure), Arc::clone(&cell));
+    let maker = spawn(1, move || {
+        makers.change();
+        place.store(Arc::as_ptr(&makers).cast_mut(), orders.install);
     });
     // SAFETY: not null, and kept by the model.
-    if let Some(slot) = unsafe { cell.load(orders.find).as_ref() } {
-        slot.look();
+    if let Some(found) = unsafe { cell.load(orders.find).as_ref() } {
+        found.look();
     }
+    maker.join();
+}
+
+/// Two make the same thing; the loser uses the winner's.
+fn race(orders: Orders) {
+    let treasures = Arc::new([Treasure::new(), Treasure::new()]);
+    let cell = Arc::new(AtomicPtr::new(ptr::null_mut()));
+    let install = move |own: &Treasure, cell: &AtomicPtr<Treasure>| {
+        own.change();
+        let made = ptr::from_ref(own).cast_mut();
+        if let Err(there) = cell.compare_exchange(ptr::null_mut(), made, orders.install, orders.lose) {
+            // SAFETY: not null, and kept by the model.
+            unsafe { &*there }.look();
+        }
+    };
+    let (others, place) = (Arc::clone(&treasures), Arc::clone(&cell));
+    let other = spawn(1, move || install(&others[1], &place));
+    install(&treasures[0], &cell);
+    other.join();
+}
+
+/// A collector puts a new generation into the place of the old one, beside a reader.
+fn generations(orders: Orders) {
+    let generations = Arc::new([Treasure::new(), Treasure::new()]);
+    let current = Arc::new(AtomicPtr::new(ptr::from_ref(&generations[0]).cast_mut()));
+    let (kept, place) = (Arc::clone(&generations), Arc::clone(&current));
+    let reader = spawn(1, move || {
+        // SAFETY: not null, and kept by the model.
+        unsafe { &*place.load(orders.read) }.look();
+        drop(kept);
+    });
+    generations[1].change();
+    current.swap(ptr::from_ref(&generations[1]).cast_mut(), orders.replace);
+    reader.join();
+}
+
+/// The gate without signs: the owner reads at each visit whether it needs a fence, while a collector registers.
+fn flip(orders: Orders) {
+    let slot = Arc::new(Slot { busy: AtomicBool::new(false), sign: AtomicU8::new(OPEN), magazine: Treasure::new() });
+    let registered = Arc::new(AtomicBool::new(false));
+    let (owners, hint) = (Arc::clone(&slot), Arc::clone(&registered));
+    let owner = spawn(1, move || {
+        owners.busy.store(true, Relaxed);
+        if hint.load(Relaxed) {
+            sync::light();
+        } else {
+            fence(SeqCst);
+        }
+        if owners.sign.load(Acquire) == OPEN {
+            owners.magazine.change();
+        }
+        owners.busy.store(false, Release);
+    });
+    slot.sign.store(REVOKED, Relaxed);
+    let known = registered.load(Relaxed);
+    registered.store(true, Relaxed);
+    if known || !orders.by_hint {
+        assert!(sync::heavy());
+    } else {
+        fence(SeqCst);
+    }
+    if !slot.busy.load(Acquire) {
+        slot.magazine.change();
+    }
+    slot.sign.store(OPEN, Release);
     owner.join();
 }
 
@@ -191,9 +267,26 @@ fn the_replicas_pass_as_shipped() {
         TWO_THREADS.with(kind).run(|_| gate(SHIPPED));
         TWO_THREADS.with(kind).run(|_| gate(Orders { bounce: Relaxed, ..SHIPPED }));
     }
-    for model in [units, handles, ids, table] {
+    for model in [units, handles, ids, place, race, generations] {
         TWO_THREADS.run(move |_| model(SHIPPED));
     }
+    TWO_THREADS.with(System).run(|_| flip(SHIPPED));
+    // The turn orders one exchange after another, so what comes out needs no Acquire of its own.
+    TWO_THREADS.run(|_| generations(Orders { replace: Release, ..SHIPPED }));
+}
+
+/// Ordered, so only the mark of what was dropped can tell.
+#[test]
+#[should_panic(expected = "used after its drop")]
+fn canary_used_after_its_drop() {
+    TWO_THREADS.run(|_| {
+        let atomic = Box::into_raw(Box::new(AtomicU64::new(0)));
+        let other = AtomicPtr::new(atomic);
+        // SAFETY: from `into_raw`.
+        drop(unsafe { Box::from_raw(atomic) });
+        // SAFETY: `quarantine` keeps its memory.
+        unsafe { &*other.load(Relaxed) }.load(Relaxed);
+    });
 }
 
 macro_rules! canaries {
@@ -216,6 +309,7 @@ canaries! {
     canary_leave_relaxed: System, gate(Orders { leave: Relaxed, ..SHIPPED });
     canary_left_relaxed: System, gate(Orders { left: Relaxed, ..SHIPPED });
     canary_reinstate_relaxed: System, gate(Orders { reinstate: Relaxed, ..SHIPPED });
+    canary_see_relaxed_fenced: Fences, gate(Orders { see: Relaxed, ..SHIPPED });
     canary_leave_relaxed_fenced: Fences, gate(Orders { leave: Relaxed, ..SHIPPED });
     canary_left_relaxed_fenced: Fences, gate(Orders { left: Relaxed, ..SHIPPED });
     canary_reinstate_relaxed_fenced: Fences, gate(Orders { reinstate: Relaxed, ..SHIPPED });
@@ -226,6 +320,11 @@ canaries! {
     canary_last_handle_without_acquire: Fences, handles(Orders { end: Relaxed, ..SHIPPED });
     canary_id_given_relaxed: Fences, ids(Orders { give_id: Relaxed, ..SHIPPED });
     canary_id_taken_relaxed: Fences, ids(Orders { take_id: Relaxed, ..SHIPPED });
-    canary_install_relaxed: Fences, table(Orders { install: Relaxed, ..SHIPPED });
-    canary_find_relaxed: Fences, table(Orders { find: Relaxed, ..SHIPPED });
+    canary_install_relaxed: Fences, place(Orders { install: Relaxed, ..SHIPPED });
+    canary_find_relaxed: Fences, place(Orders { find: Relaxed, ..SHIPPED });
+    canary_race_won_relaxed: Fences, race(Orders { install: Relaxed, ..SHIPPED });
+    canary_race_lost_relaxed: Fences, race(Orders { lose: Relaxed, ..SHIPPED });
+    canary_replace_relaxed: Fences, generations(Orders { replace: Acquire, ..SHIPPED });
+    canary_read_relaxed: Fences, generations(Orders { read: Relaxed, ..SHIPPED });
+    canary_heavy_by_hint: System, flip(Orders { by_hint: true, ..SHIPPED });
 }

@@ -1,7 +1,8 @@
 //! Closing: whoever counts the last unit frees the pool, once; nothing is lost, and nothing used later.
 
+use crate::life::collector;
 use crate::loom_models::ledger::Ledger;
-use crate::loom_models::pool::pool;
+use crate::loom_models::pool::{pool, pool_on_the_list};
 use crate::loom_models::{Seen, THREE_THREADS, TWO_THREADS, spawn};
 use crate::raw::slot::Reach;
 use crate::raw::thread_id::{ThreadId, go_by};
@@ -159,7 +160,7 @@ fn the_last_of_two_handles_closes() {
     });
 }
 
-/// As the background thread does: the collector's handle may be the last one.
+/// The collector has a handle of its own, which may be the last one.
 #[test]
 fn a_collection_before_closing() {
     TWO_THREADS.run(|seen: &Seen| {
@@ -177,5 +178,68 @@ fn a_collection_before_closing() {
         drop(handle);
         seen.note("rotated", collector.join() == 0);
         ledger.settle();
+    });
+}
+
+/// The background thread knows only that the pool is on its list, and that a pool leaves the list before it is freed.
+#[test]
+fn the_background_thread_beside_the_last_handle() {
+    TWO_THREADS.run(background);
+    TWO_THREADS.with(Kind::System).run(background);
+}
+
+fn background(seen: &Seen) {
+    let ledger = Ledger::default();
+    let (handle, view) = pool_on_the_list(8, &ledger);
+    go_by(ID);
+    drop(view.get());
+    go_by(ThreadId::NONE);
+    let thread = spawn(1, collector::visit);
+    drop(handle);
+    let collected = thread.join();
+    seen.note("collected", collected == 1);
+    seen.note("found the pool closing", collected == 0);
+    ledger.settle();
+}
+
+/// A unit that comes back, the last handle, and the background thread's.
+#[test]
+fn a_late_return_beside_the_background_thread() {
+    THREE_THREADS.run(|seen: &Seen| {
+        let ledger = Ledger::default();
+        let (handle, view) = pool_on_the_list(8, &ledger);
+        go_by(ID);
+        let buf = view.get();
+        go_by(ThreadId::NONE);
+        let returning = spawn(1, move || {
+            go_by(ID);
+            drop(buf);
+        });
+        let thread = spawn(2, collector::visit);
+        drop(handle);
+        returning.join();
+        let collected = thread.join();
+        seen.note("collected", collected == 1);
+        seen.note("found the pool closing", collected == 0);
+        ledger.settle();
+    });
+}
+
+/// The fence cannot be had any more: the pool stays, as its slots' owners may be inside.
+#[test]
+fn without_the_barrier_a_pool_is_leaked() {
+    TWO_THREADS.with(Kind::Refusing).run(|_| {
+        let ledger = Ledger::default();
+        let (handle, view) = pool(8, &ledger);
+        go_by(ID);
+        let buf = view.get();
+        go_by(ThreadId::NONE);
+        let returning = spawn(1, move || {
+            go_by(ID);
+            drop(buf);
+        });
+        drop(handle);
+        returning.join();
+        assert!(ledger.in_use(), "freed beside an owner that may be inside");
     });
 }

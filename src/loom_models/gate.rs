@@ -1,6 +1,7 @@
 //! The owner of a magazine beside a collector.
 
 use core::ptr::NonNull;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use crate::loom_models::ledger::{CLASS, Ledger, SIZE, touch};
@@ -19,8 +20,7 @@ fn a_magazine_is_in_one_hand() {
 
 fn owner_and_collector(seen: &Seen) {
     let ledger = Ledger::default();
-    let home = Home::shared(CLASS, SIZE, NonNull::dangling()).of(ThreadId::fake(0));
-    let magazine = Arc::new(Magazine::new(home, 4));
+    let magazine = Arc::new(magazine());
     {
         let mut inside = magazine.enter_slow().unwrap();
         inside.cover(2);
@@ -48,6 +48,24 @@ fn owner_and_collector(seen: &Seen) {
     assert!(magazine.enter_slow().is_some(), "the owner was not let in again");
     assert!(collect(&magazine).is_some());
     ledger.settle();
+}
+
+fn magazine() -> Magazine {
+    Magazine::new(Home::shared(CLASS, SIZE, NonNull::dangling()).of(ThreadId::fake(0)), 4)
+}
+
+/// Whatever ends a visit, the owner has left afterwards.
+#[test]
+fn a_panic_inside_leaves() {
+    TWO_THREADS.run(|_| {
+        let magazine = magazine();
+        let visit = catch_unwind(AssertUnwindSafe(|| {
+            let _inside = magazine.enter().unwrap();
+            resume_unwind(Box::new("inside"));
+        }));
+        assert!(visit.is_err());
+        assert!(collect(&magazine).is_some(), "the owner counts as inside for ever");
+    });
 }
 
 /// How many blocks it took; none if the owner was inside.

@@ -78,8 +78,13 @@ impl Ledger {
 
     /// The end of an execution, when the pool must have been freed.
     pub(super) fn settle(self) {
-        assert_eq!(Arc::strong_count(&self.blocks), 1, "the pool was not freed");
+        assert!(!self.in_use(), "the pool was not freed");
         assert_eq!(self.live(), 0, "blocks were lost");
+    }
+
+    /// Whether there is a pool that has not been freed.
+    pub(super) fn in_use(&self) -> bool {
+        Arc::strong_count(&self.blocks) > 1
     }
 }
 

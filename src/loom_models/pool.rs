@@ -1,10 +1,12 @@
 //! A real pool over the ledger, and a buffer of it, as the models use them.
 
 use core::ptr::NonNull;
+use core::time::Duration;
 
 use crate::error::GetError;
 use crate::life::close::{Core, Handle};
 use crate::loom_models::ledger::{CLASS, Ledger, SIZE, config, touch};
+use crate::raw::config::{Collect, Config};
 use crate::raw::home::Lent;
 use crate::raw::size_class::Rank;
 use crate::raw::slot::Reach;
@@ -12,7 +14,16 @@ use crate::stats::Collected;
 
 /// A pool with room for `idle` blocks, half of them in slots.
 pub(super) fn pool(idle: usize, ledger: &Ledger) -> (Handle<Ledger>, View) {
-    let core = Handle::new(config(idle), ledger.clone()).unwrap().into_raw();
+    pool_with(config(idle), ledger)
+}
+
+/// One that gets onto the background thread's list with its first get.
+pub(super) fn pool_on_the_list(idle: usize, ledger: &Ledger) -> (Handle<Ledger>, View) {
+    pool_with(Config { collect: Collect::Background(Duration::ZERO), ..config(idle) }, ledger)
+}
+
+fn pool_with(config: Config, ledger: &Ledger) -> (Handle<Ledger>, View) {
+    let core = Handle::new(config, ledger.clone()).unwrap().into_raw();
     // SAFETY: from `into_raw`, once.
     (unsafe { Handle::from_raw(core) }, View(core))
 }

@@ -10,13 +10,12 @@
 use core::alloc::Layout;
 use core::cell::RefCell;
 use core::mem;
-use std::sync::Arc;
 
 use crossbeam_epoch::{Collector, Guard, LocalHandle};
 
 use crate::alloc::FallibleBox;
 use crate::raw::fork::Origin;
-use crate::sync::{AtomicPtr, Ordering};
+use crate::sync::{Arc, AtomicPtr, Ordering};
 
 #[cfg(not(loom))]
 fn collector() -> &'static Collector {
@@ -65,15 +64,15 @@ fn pin_epoch() -> Guard {
     MINE.try_with(pin).unwrap_or_else(|_| collector().register().pin())
 }
 
-#[cfg(not(loom))]
+#[cfg(any(not(loom), crossbeam_loom))]
 use pin_epoch as pin;
 
-#[cfg(loom)]
+#[cfg(all(loom, not(crossbeam_loom)))]
 use model::pin;
 
-/// loom does not see into crossbeam-epoch, so it is told of the fences there. Without the first a reader that pins after
+/// Where loom does not see into crossbeam-epoch it is told of the fences there. Without the first a reader that pins after
 /// a retirement could still load the retired pointer; without the second its visit would not come before the drop.
-#[cfg(loom)]
+#[cfg(all(loom, not(crossbeam_loom)))]
 mod model {
     use super::Guard;
     use crate::sync::{Ordering, fence};

@@ -8,10 +8,15 @@ use core::ops::Deref;
 pub(crate) use core::sync::atomic::AtomicU64 as Figure;
 
 pub(crate) use loom::cell::UnsafeCell;
+/// In whose hands the epoch's token is, loom must see if it sees into the epoch.
+#[cfg(crossbeam_loom)]
+pub(crate) use loom::sync::Arc;
 pub(crate) use loom::sync::atomic::{Ordering, fence};
 pub(crate) use loom::sync::{Mutex, MutexGuard};
 pub(crate) use loom::thread::yield_now;
 pub(crate) use loom::{lazy_static, thread_local};
+#[cfg(not(crossbeam_loom))]
+pub(crate) use std::sync::Arc;
 
 /// Atomics that fail the model when they are dropped before the last access has happened, or used later.
 macro_rules! checked {
@@ -20,12 +25,18 @@ macro_rules! checked {
         pub(crate) struct $name$(<$t>)? {
             value: loom::sync::atomic::$name$(<$t>)?,
             order: loom::sync::atomic::AtomicUsize,
+            /// Found by a later use, as the models' allocator keeps what an execution frees.
+            dropped: std::sync::atomic::AtomicBool,
         }
 
         impl$(<$t>)? $name$(<$t>)? {
             #[track_caller]
             pub(crate) fn new(value: $value) -> Self {
-                Self { value: loom::sync::atomic::$name::new(value), order: loom::sync::atomic::AtomicUsize::new(0) }
+                Self {
+                    value: loom::sync::atomic::$name::new(value),
+                    order: loom::sync::atomic::AtomicUsize::new(0),
+                    dropped: std::sync::atomic::AtomicBool::new(false),
+                }
             }
         }
 
@@ -34,6 +45,7 @@ macro_rules! checked {
 
             #[track_caller]
             fn deref(&self) -> &Self::Target {
+                assert!(!self.dropped.load(Ordering::Relaxed), "used after its drop");
                 if stringify!($name) == "AtomicPtr" {
                     search_both_orders(&self.order);
                 }
@@ -44,6 +56,7 @@ macro_rules! checked {
         impl$(<$t>)? Drop for $name$(<$t>)? {
             fn drop(&mut self) {
                 if !std::thread::panicking() {
+                    assert!(!self.dropped.swap(true, Ordering::Relaxed), "dropped twice");
                     self.value.with_mut(|_| ());
                 }
             }
@@ -204,6 +217,8 @@ pub(crate) enum Kind {
     System,
     /// The first heavy half asks the system, while threads run.
     Registering,
+    /// The system has agreed, and refuses from now on.
+    Refusing,
 }
 
 std::thread_local! {
@@ -211,7 +226,7 @@ std::thread_local! {
     static KIND: Cell<Kind> = const { Cell::new(Kind::Fences) };
 }
 
-/// From the next execution on.
+/// For all threads, from now on; so before any runs, or when one is left.
 #[cfg(test)]
 pub(crate) fn set_kind(kind: Kind) {
     KIND.set(kind);
@@ -258,7 +273,7 @@ pub(crate) fn light() {
 pub(crate) fn registered() -> bool {
     match KIND.get() {
         Kind::Fences => false,
-        Kind::System => true,
+        Kind::System | Kind::Refusing => true,
         Kind::Registering => BARRIER.registered.load(Ordering::Relaxed),
     }
 }
@@ -268,6 +283,9 @@ pub(crate) fn heavy() -> bool {
         BARRIER.registered.store(true, Ordering::Relaxed);
     }
     fence(Ordering::SeqCst);
+    if KIND.get() == Kind::Refusing {
+        return false;
+    }
     if KIND.get() != Kind::Fences {
         let call = BARRIER.asked.fetch_add(1, Ordering::Relaxed) + 1;
         let mine = PLACE.with(Cell::get).map(|(place, _)| place);
