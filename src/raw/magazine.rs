@@ -1,5 +1,8 @@
 //! A magazine: a small stack of idle blocks of one class, in one slot, behind a gate.
 
+#[cfg(all(test, not(loom)))]
+mod tests;
+
 use core::ptr::{self, NonNull};
 
 use crate::raw::block::{BATCH, Batch};

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Runs every benchmark and the instruction count, and writes what they print into docs/benchmarks.md, below its marker. About
+# three minutes; needs valgrind. Each benchmark runs alone, so leave the machine to it.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+page=../docs/benchmarks.md
+marker='<!-- benches/figures.sh writes what follows. -->'
+grep -qxF -- "$marker" "$page" || { echo "no marker in $page"; exit 1; }
+new=$(mktemp)
+trap 'rm -f "$new"' EXIT
+
+cargo build --quiet --release --benches --bin count
+{
+    sed "/^${marker//\//\\/}\$/q" "$page"
+    printf '\n%s, commit %s, %s, %s cores, %s.\n' "$(date +%Y-%m-%d)" "$(git rev-parse --short HEAD)" \
+        "$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n1)" "$(nproc)" "$(rustc -V)"
+    for bench in pair held mixed pipe; do
+        printf '\n`cargo bench --bench %s`\n' "$bench"
+        cargo bench --quiet --bench "$bench" | grep -E '^\||^$'
+    done
+    printf '\n`benches/count.sh`\n\n```text\n'
+    ./count.sh | tail -n +2
+    printf '```\n'
+} | cat -s >"$new"
+cp "$new" "$page"
