@@ -11,7 +11,8 @@ use crate::sync::{Kind, set_kind};
 
 #[test]
 fn a_slot_is_handed_over_beside_a_collector() {
-    THREE_THREADS.at_most(2).both_gates(handed_over);
+    THREE_THREADS.one_less().at_most(2).run(handed_over);
+    THREE_THREADS.one_less().at_most(2).with(Kind::System).run(handed_over);
 }
 
 /// A thread returns a buffer and ends; another gets one, with the same id if it was free by then; a collector looks in.
