@@ -41,7 +41,7 @@ pub struct PoolBuf<A: Allocator + Send + Sync + 'static = Global> {
     cap: NonZeroUsize,
     /// The way back: to the magazine that the block came through, and to the pool, of which this buffer is one unit.
     home: NonNull<Home>,
-    pool: PhantomData<Core<Bytes<A>>>,
+    pool: PhantomData<NonNull<Core<Bytes<A>>>>,
 }
 
 // SAFETY: (I2) a buffer owns its block as a `Vec` does, and the pool's parts are all `Send` and `Sync`.
@@ -82,9 +82,12 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
     #[inline(always)]
     pub(crate) unsafe fn of(lent: Lent, min: usize) -> Self {
         // SAFETY: the unit keeps the home.
-        let size = unsafe { lent.home.as_ref() }.size();
-        // An oversize block has the size that was asked for.
-        let cap = NonZeroUsize::new(min).map_or(size, |min| min.max(size));
+        let home = unsafe { lent.home.as_ref() };
+        let cap = match home.class() {
+            Some(_) => home.size(),
+            // An oversize block has the size that was asked for.
+            None => NonZeroUsize::new(min).unwrap_or(NonZeroUsize::MIN),
+        };
         Self { ptr: lent.block, len: 0, cap, home: lent.home, pool: PhantomData }
     }
 

@@ -11,8 +11,9 @@ use crate::raw::size_class::{MAX_CLASSES, SizeClasses};
 
 /// The smallest `min_class`: four classes per doubling need steps of whole words.
 const LEAST_CLASS: usize = 16;
-/// The largest `max_class`: far beyond what an allocator serves, and far from overflow.
-const LARGEST_CLASS: usize = 1 << (usize::BITS - 4);
+/// The largest `max_class`: far beyond what an allocator serves, far from overflow, and a length that a float holds exactly
+/// (see `size_class`).
+const LARGEST_CLASS: usize = 1 << if usize::BITS == 64 { 52 } else { usize::BITS - 4 };
 /// The largest `align`: a huge page.
 const LARGEST_ALIGN: usize = 2 << 20;
 

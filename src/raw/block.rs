@@ -2,7 +2,7 @@
 
 use core::ptr::NonNull;
 
-/// The most blocks that one queue operation moves: half a full magazine.
+/// The most blocks that one queue operation moves; see section 6 of `docs/design.md` for other numbers.
 pub(crate) const BATCH: usize = if cfg!(loom) { 2 } else { 16 };
 
 /// Up to [`BATCH`] blocks of one class in one hand, oldest first.

@@ -58,7 +58,7 @@ impl Home {
         self.class
     }
 
-    /// Of a block in bytes; if it is oversize, no more than that.
+    /// Of a block in bytes; of an oversize one nobody knows it but its buffer.
     #[inline(always)]
     pub(crate) fn size(&self) -> NonZeroUsize {
         self.size

@@ -49,7 +49,7 @@ struct Model {
 }
 
 fn block(number: usize) -> NonNull<u8> {
-    NonNull::without_provenance(number.try_into().expect("numbers start at one"))
+    NonNull::new(core::ptr::without_provenance_mut(number)).expect("numbers start at one")
 }
 
 proptest! {
