@@ -1,6 +1,6 @@
 //! What loom searches: every interleaving with a bounded number of preemptions, and every value that a load may see.
 //!
-//! The models run the real types: `Slot` alone ([`gate`]), and whole pools over a ledger instead of an allocator (the
+//! The models run the real types: `Magazine` alone ([`gate`]), and whole pools over a ledger instead of an allocator (the
 //! others). They fail when two threads use a block at once, when a block is lost, released twice or used later, and when
 //! any atomic of a pool is touched after its drop or not ordered before it. Those that involve the gate run with a fence
 //! on either side and with the system's barrier, for which `sync::model` has a stand-in; the gate alone runs with the
@@ -11,9 +11,10 @@
 //! magazines of 4 blocks, batches and buckets of 2. A model notes what its executions met, and fails if none met it; below 3
 //! preemptions not all of them do.
 //!
-//! Not modelled: `ArrayQueue` (a stand-in that promises less; loom reports its cells falsely), oversize blocks,
-//! `Recycle::Never`, panics of user code, and memory that runs out. The background thread and its list are a stand-in
-//! ([`list`](crate::life::collector)); what they ask of a pool, and how it leaves them, is real.
+//! Not modelled: `ArrayQueue` (a stand-in that promises less; loom reports its cells falsely), what a load of a `Figure` may
+//! see, a second class, oversize blocks, `Recycle::Never`, panics of user code, and memory that runs out. The background
+//! thread and its list are a stand-in ([`list`](crate::life::collector)); what they ask of a pool, and how it leaves them, is
+//! real.
 //!
 //! crossbeam-epoch runs, but loom is only told of its fences. With `--cfg crossbeam_loom` loom sees its inside too. `.ci/loom
 //! epoch`, part of `.ci/long`, runs the readers beside rotations so, at 2 preemptions: [`epoch`] takes 34 000 executions

@@ -40,7 +40,7 @@ impl<T> Place<T> {
             return real(there);
         }
         let made = make()?;
-        // Release: what is behind the pointer comes first. Acquire: pairs with another's Release, or with the closer's.
+        // Release: what is behind the pointer comes first. Acquire: pairs with that of another.
         match self.0.compare_exchange(ptr::null_mut(), made.as_ptr(), Ordering::Release, Ordering::Acquire) {
             Ok(_) => Some(made),
             Err(there) => {
