@@ -133,6 +133,13 @@ impl Local {
         unsafe { inside.store(block) }
     }
 
+    /// The calling thread's magazine of a class, entered, where that is short.
+    pub(crate) fn enter(&self, who: ThreadId, class: Class) -> Option<Inside<'_>> {
+        let magazine = self.slots.get_near(who)?.near(self.sizes.rank(class)?)?;
+        // SAFETY: a magazine is freed with its slot, and that with the table.
+        unsafe { magazine.as_ref() }.enter()
+    }
+
     /// The calling thread's slot with a magazine for the class, made if need be. None: the thread, the class or the
     /// closed pool has none, or there is no memory for it; then the shared tiers serve.
     pub(crate) fn prepare(&self, who: ThreadId, class: Class) -> Option<Own<'_>> {

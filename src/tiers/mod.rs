@@ -170,9 +170,16 @@ impl<B: Backing> Tiers<B> {
     pub(crate) unsafe fn put(tiers: NonNull<Self>, who: ThreadId, class: Class, block: NonNull<u8>) -> Last {
         // SAFETY: the unit keeps the tiers; it is counted back in the last line, or by the slot.
         let this = unsafe { &*tiers.as_ptr() };
+        // 1. The thread's own magazine, which counts the put as well. Most blocks that come here were another thread's.
+        if let Some(mut inside) = this.local.enter(who, class) {
+            // SAFETY: (I2) the caller owns it.
+            if unsafe { inside.store(block) } {
+                return Last(false);
+            }
+        }
         // Relaxed: a hint. A closer that it misses drains the queues again before it frees.
         if this.config.recycle && !this.closed.load(Relaxed) {
-            // 1. The thread's own magazine, if need be after a new lease or a flush to the depot. It counts the put as well.
+            // The same after a new lease or a flush to the depot, if that is what it takes.
             // SAFETY: (I2) passed on.
             if unsafe { Self::store_local_slow(tiers, who, class, block) } {
                 return Last(false);
