@@ -7,11 +7,13 @@
 
 mod common;
 
+#[path = "common/cores.rs"]
+mod cores;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use common::cores;
 use common::ledger::Ledger;
 use common::owners::{Owners, fail};
 use crossbeam_queue::ArrayQueue;
