@@ -104,7 +104,7 @@ pub struct Collected {
     pub victim: Freed,
     /// Threads' caches that were looked into.
     pub slots: usize,
-    /// Threads' caches that could not be entered this time.
+    /// Threads' caches of which a part at least could not be entered this time.
     pub slots_skipped: usize,
     /// Retired generations whose memory waits for slow readers: 0 or 1.
     pub shells_waiting: usize,

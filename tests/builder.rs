@@ -58,6 +58,9 @@ fn sizes_beyond_the_address_space_are_rejected() {
         rejected(Pool::builder().max_class(max_class), &["max_class", &max_class.to_string()]);
         rejected(Pool::builder().min_class(max_class).max_class(max_class), &["max_class"]);
     }
+    // Above that a class would not be told exactly from its neighbours.
+    #[cfg(target_pointer_width = "64")]
+    rejected(Pool::builder().max_class((1 << 52) + 1), &["max_class", "4503599627370497", "4503599627370496"]);
 }
 
 #[test]

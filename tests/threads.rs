@@ -2,13 +2,17 @@
 
 mod common;
 
+use std::alloc::Layout;
 use std::cell::RefCell;
 use std::collections::HashSet;
+use std::marker::PhantomPinned;
+use std::ptr::NonNull;
 use std::sync::mpsc::{TrySendError, sync_channel};
 use std::sync::{Arc, Barrier, OnceLock};
 
 use common::ledger::Ledger;
 use common::pool;
+use millpond::alloc::{AllocError, Allocator};
 use millpond::{Pool, PoolBuf};
 
 #[test]
@@ -214,11 +218,26 @@ fn forgetting_a_buffer_only_leaks() {
     assert_eq!(ledger.live(), 1);
 }
 
+/// An allocator that may not move once it is pinned. Never asked.
+struct Pinned(PhantomPinned);
+
+// SAFETY: it hands out nothing.
+unsafe impl Allocator for Pinned {
+    fn allocate(&self, _: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        Err(AllocError)
+    }
+
+    unsafe fn deallocate(&self, _: NonNull<u8>, _: Layout) {}
+}
+
 #[test]
 fn handles_and_buffers_are_send_sync_and_static() {
     fn everywhere<T: Send + Sync + std::panic::UnwindSafe + std::panic::RefUnwindSafe + 'static>() {}
     everywhere::<Pool>();
     everywhere::<PoolBuf>();
+    // Whatever the allocator is: it is not in the buffer.
+    fn movable<T: Unpin>() {}
+    movable::<PoolBuf<Pinned>>();
     assert!(size_of::<PoolBuf>() <= 32);
     assert_eq!(size_of::<Option<PoolBuf>>(), size_of::<PoolBuf>());
 }

@@ -183,6 +183,18 @@ mod tests {
         }
     }
 
+    /// The largest ladders that the builder allows: each size is the last length of its class.
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn the_largest_classes_end_where_they_say() {
+        let classes = SizeClasses::new(1 << 40, 1 << 52);
+        for class in classes.all() {
+            let size = classes.size(class);
+            assert_eq!(classes.class_for(size), Some(class));
+            assert_ne!(classes.class_for(size + 1), Some(class));
+        }
+    }
+
     #[test]
     fn lengths_at_the_end_of_the_address_space_are_oversize() {
         let classes = SizeClasses::new(256, 4 << 20);

@@ -109,7 +109,7 @@ impl Local {
 
     /// The same for every thread and every block.
     pub(crate) fn take_slow(&self, who: ThreadId, class: Class) -> Option<Lent> {
-        let magazine = self.slots.get(who)?.near(self.sizes.rank(class)?)?;
+        let magazine = self.magazine(who, class)?;
         // SAFETY: as above.
         let block = unsafe { magazine.as_ref() }.enter_slow()?.take_below_floor()?;
         Some(Lent { block, home: Magazine::home(magazine) })
@@ -121,7 +121,7 @@ impl Local {
     /// # Safety
     /// (I2) the caller owns the block, which belongs to this home, and a unit.
     #[inline(always)]
-    pub(crate) unsafe fn store(who: ThreadId, home: NonNull<Home>, block: NonNull<u8>) -> bool {
+    pub(crate) unsafe fn store(who: ThreadId, Lent { block, home }: Lent) -> bool {
         // SAFETY: the unit keeps the home until it is counted back.
         if unsafe { home.as_ref() }.owner() != who {
             return false;
@@ -133,11 +133,16 @@ impl Local {
         unsafe { inside.store(block) }
     }
 
-    /// The calling thread's magazine of a class, entered, where that is short.
+    /// The calling thread's magazine of a class, entered, if there is one and nobody keeps the owner out.
     pub(crate) fn enter(&self, who: ThreadId, class: Class) -> Option<Inside<'_>> {
-        let magazine = self.slots.get_near(who)?.near(self.sizes.rank(class)?)?;
+        let magazine = self.magazine(who, class)?;
         // SAFETY: a magazine is freed with its slot, and that with the table.
         unsafe { magazine.as_ref() }.enter()
+    }
+
+    /// The calling thread's magazine of a class, if there is one already.
+    fn magazine(&self, who: ThreadId, class: Class) -> Option<NonNull<Magazine>> {
+        self.slots.get(who)?.near(self.sizes.rank(class)?)
     }
 
     /// The calling thread's slot with a magazine for the class, made if need be. None: the thread, the class or the
@@ -148,7 +153,7 @@ impl Local {
             return None;
         }
         let who = if who.index().is_some() { who } else { thread_id::register() };
-        let slot = self.slots.get(who).or_else(|| self.slots.get_or_make(who))?;
+        let slot = self.slots.get_or_make(who)?;
         let owner = if self.wiped { ThreadId::NOBODY } else { who };
         let make = || Magazine::new(self.homes[class.index()].of(owner), capacity);
         Some(Own { slot, magazine: slot.prepare(class, &self.sizes, make)? })

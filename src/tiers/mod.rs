@@ -159,7 +159,7 @@ impl<B: Backing> Tiers<B> {
     #[inline(always)]
     pub(crate) unsafe fn store_local(who: ThreadId, lent: Lent) -> bool {
         // SAFETY: passed on.
-        unsafe { Local::store(who, lent.home, lent.block) }
+        unsafe { Local::store(who, lent) }
     }
 
     /// Takes a block back, into the nearest tier that has room.
