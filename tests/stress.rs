@@ -237,9 +237,13 @@ fn round(seed: u64) -> u64 {
         .collect();
     let kept = (choices.below(2) == 0).then_some(pool);
     // This thread never gets: all that it drops was another thread's.
-    while !sent.is_empty() || workers.iter().any(|worker| !worker.is_finished()) {
-        if sent.pop().is_none() {
-            std::thread::yield_now();
+    loop {
+        // Before the queue is found empty: what a worker sends last is there by then.
+        let finished = workers.iter().all(|worker| worker.is_finished());
+        match sent.pop() {
+            Some(tagged) => drop(tagged),
+            None if finished => break,
+            None => std::thread::yield_now(),
         }
     }
     let operations = workers.into_iter().map(|worker| worker.join().expect("no worker fails")).sum();
