@@ -2,10 +2,12 @@
 #![forbid(unsafe_code)]
 
 use core::time::Duration;
+use std::sync::Arc;
 
 use crate::alloc::{Allocator, Global};
 use crate::error::BuildError;
 use crate::pool::Pool;
+use crate::pressure::{Pressure, Signal};
 use crate::raw::config::{Collect, Config, Recycle};
 use crate::raw::size_class::{MAX_CLASSES, SizeClasses};
 
@@ -46,6 +48,7 @@ pub struct Builder<A = Global> {
     align: usize,
     zero_on_return: bool,
     collect: Collect,
+    pressure: Option<Signal>,
     recycle: Recycle,
 }
 
@@ -68,7 +71,8 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
             limit: None,
             align: Config::DEFAULT_ALIGN,
             zero_on_return: false,
-            collect: Config::DEFAULT.collect,
+            collect: Collect::Background(Config::DEFAULT_INTERVAL),
+            pressure: None,
             recycle: Recycle::Auto,
         }
     }
@@ -129,6 +133,19 @@ impl<A: Allocator + Send + Sync + 'static> Builder<A> {
         self
     }
 
+    /// What tells the background thread that memory runs short. Default: [`Pressure::of_system`]. `|| Pressure::Low` turns
+    /// it off; with `Collect::Manual` nobody asks.
+    ///
+    /// The thread asks every second, or at the pool's interval if that is shorter, while the pool has blocks. While memory is
+    /// moderately short it collects as often; so what was used in that time stays, and freeing it cannot make the shortage
+    /// worse. When it is severely short it purges once, and not again before there was enough for 10 s (or the interval).
+    ///
+    /// A panic of `signal` is counted, and means that there is enough.
+    pub fn pressure(mut self, signal: impl Fn() -> Pressure + Send + Sync + 'static) -> Self {
+        self.pressure = Some(Signal(Arc::new(signal)));
+        self
+    }
+
     /// Whether to recycle blocks at all. Default: [`Recycle::Auto`].
     pub fn recycle(mut self, recycle: Recycle) -> Self {
         self.recycle = recycle;
@@ -175,6 +192,7 @@ impl<A: Allocator + Send + Sync + 'static> Builder<A> {
             align: self.align,
             zero_on_return: self.zero_on_return,
             collect: self.collect,
+            pressure: self.pressure,
             recycle: self.recycle.resolve(),
         };
         Ok(Pool::with_config(self.allocator, config))

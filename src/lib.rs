@@ -31,6 +31,8 @@ pub mod alloc;
 
 mod error;
 
+mod pressure;
+
 mod stats;
 
 mod sync;
@@ -48,5 +50,6 @@ pub use crate::{
 
 pub use crate::{
     error::{BuildError, GetError},
+    pressure::Pressure,
     stats::{ClassStats, Collected, CollectorState, Freed, Stats},
 };

@@ -195,7 +195,11 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
     /// # Cost
     /// Visits the figures of every thread that uses the pool: for people and scrapers, not for every request.
     pub fn stats(&self) -> Stats {
-        let used = self.with_core(|handle| handle.tiers().stats(handle.collector_state()));
+        let used = self.with_core(|handle| {
+            let mut stats = handle.tiers().stats();
+            handle.report(&mut stats);
+            stats
+        });
         used.unwrap_or_else(|| match &*self.seed {
             Some((_, config)) => Stats {
                 idle_limit: config.idle_limit,
@@ -227,7 +231,7 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
         let copy = unsafe { ptr::from_ref(allocator).read() };
         // SAFETY: while there may be another copy, the backing is only carried and forgotten: up to the exchange below.
         let backing = unsafe { Bytes::new(copy, config.classes, config.align, config.limit) };
-        let core = match Handle::new(*config, backing) {
+        let core = match Handle::new(config.clone(), backing) {
             Ok(handle) => handle.into_raw(),
             Err(backing) => {
                 mem::forget(backing);
@@ -278,6 +282,8 @@ impl<A: Allocator + Send + Sync + 'static> Drop for Pool<A> {
                 }
             }
         }
+        // So is that of what the pressure signal captured.
+        contain(|| drop(self.seed.take()));
     }
 }
 

@@ -4,6 +4,8 @@
 use core::fmt;
 use core::time::Duration;
 
+use crate::pressure::Pressure;
+
 /// What a pool has done and holds, from [`Pool::stats`](crate::Pool::stats).
 ///
 /// Exact while no thread uses the pool; beside running requests each figure is right at some moment during the call,
@@ -46,6 +48,17 @@ pub struct Stats {
     pub release_panics: u64,
     /// Who collects.
     pub collector: CollectorState,
+    /// The background thread has the cores, the policy or the niceness of the request thread that started it: the system
+    /// refused it those of the main thread.
+    pub scheduling_inherited: bool,
+    /// How short memory was when the background thread looked last.
+    pub pressure: Pressure,
+    /// Collections that were made because memory was short.
+    pub pressure_collections: u64,
+    /// Purges that were made because memory was severely short.
+    pub pressure_purges: u64,
+    /// Panics of the signal that [`Builder::pressure`](crate::Builder::pressure) set.
+    pub pressure_panics: u64,
 }
 
 /// The part of [`Stats`] for one size class.

@@ -8,11 +8,14 @@ use std::sync::OnceLock;
 
 use crate::alloc::FallibleBox;
 use crate::life::collector::{self, Calls, Member};
+use crate::pressure::{Pressure, Signal};
 use crate::raw::config::{Collect, Config};
 use crate::raw::contain::contain;
+use crate::raw::counters::add;
 use crate::raw::slot::Reach;
 use crate::raw::units::Handles;
-use crate::stats::CollectorState;
+use crate::stats::{CollectorState, Stats};
+use crate::sync::{Figure, Ordering::Relaxed};
 use crate::tiers::backing::Backing;
 use crate::tiers::{Last, Tiers};
 
@@ -24,6 +27,17 @@ pub(crate) struct Core<B> {
     handles: Handles,
     /// The background thread once this pool is on its list, or that it could not be started.
     collector: OnceLock<Option<collector::Waker>>,
+    watched: Watched,
+}
+
+/// What the background thread saw of the lack of memory, and did about it.
+#[derive(Debug, Default)]
+struct Watched {
+    /// A [`Pressure`].
+    memory: Figure,
+    collections: Figure,
+    purges: Figure,
+    panics: Figure,
 }
 
 /// Keeps a pool open. Cloning counts; nothing else does.
@@ -42,7 +56,8 @@ impl<B: Backing> Handle<B> {
         let place = NonNull::from(FallibleBox::leak(place)).cast::<Core<B>>();
         match Tiers::new(config, backing, place.cast()) {
             Ok(tiers) => {
-                let core = Core { tiers, handles: Handles::new(), collector: OnceLock::new() };
+                let core =
+                    Core { tiers, handles: Handles::new(), collector: OnceLock::new(), watched: Watched::default() };
                 // SAFETY: just allocated for it.
                 unsafe { place.write(core) };
                 Ok(Self(place))
@@ -82,7 +97,7 @@ impl<B: Backing> Handle<B> {
         FallibleBox::into_inner(core).tiers.backing
     }
 
-    pub(crate) fn collector_state(&self) -> CollectorState {
+    fn collector_state(&self) -> CollectorState {
         match (self.tiers().config.collect, self.core().collector.get()) {
             (Collect::Manual, _) => CollectorState::Manual,
             _ if self.tiers().is_inherited() => CollectorState::Failed,
@@ -90,6 +105,19 @@ impl<B: Backing> Handle<B> {
             (Collect::Background(_), Some(None)) => CollectorState::Failed,
             (Collect::Background(_), Some(Some(_))) => CollectorState::Background,
         }
+    }
+
+    /// The background thread's part of the statistics.
+    pub(crate) fn report(&self, stats: &mut Stats) {
+        let Watched { memory, collections, purges, panics } = &self.core().watched;
+        let levels = [Pressure::Low, Pressure::Moderate, Pressure::Severe];
+        let is_last = |level: &&Pressure| **level as u64 == memory.load(Relaxed);
+        stats.collector = self.collector_state();
+        stats.scheduling_inherited = stats.collector == CollectorState::Background && collector::inherits_scheduling();
+        stats.pressure = levels.iter().find(is_last).copied().unwrap_or_default();
+        stats.pressure_collections = collections.load(Relaxed);
+        stats.pressure_purges = purges.load(Relaxed);
+        stats.pressure_panics = panics.load(Relaxed);
     }
 
     /// Somebody else's handle, borrowed: it is not counted and not dropped.
@@ -140,12 +168,32 @@ impl<B: Backing> Core<B> {
         holds_blocks: |core| unsafe { core.cast::<Self>().as_ref() }.tiers.holds_blocks(),
         // SAFETY: as above.
         upgrade: |core| unsafe { core.cast::<Self>().as_ref() }.handles.upgrade(),
-        collect: |core| {
+        // SAFETY: the caller has the handle that `upgrade` made.
+        memory: |core, system| unsafe { core.cast::<Self>().as_ref() }.memory(system),
+        collect: |core, memory, reach| {
             // SAFETY: `upgrade` made the handle, and this call has it now.
             let handle = unsafe { Handle::<B>::from_raw(core.cast()) };
-            handle.tiers().collect(Reach::Idle);
+            handle.core().collect_for(memory, reach);
         },
     };
+
+    fn memory(&self, system: &dyn Fn() -> Pressure) -> Pressure {
+        let mut memory = Pressure::Low;
+        let ask = || memory = self.tiers.config.pressure.as_ref().map_or_else(system, Signal::ask);
+        if contain(ask) {
+            add(&self.watched.panics);
+        }
+        memory
+    }
+
+    fn collect_for(&self, memory: Pressure, reach: Option<Reach>) {
+        self.watched.memory.store(memory as u64, Relaxed);
+        let Some(reach) = reach else { return };
+        let collected = self.tiers.collect(reach);
+        if memory > Pressure::Low && !collected.already_running {
+            add(if reach == Reach::All { &self.watched.purges } else { &self.watched.collections });
+        }
+    }
 
     /// A handle for somebody who may have a unit only; none once the pool is closing.
     ///

@@ -1,23 +1,30 @@
 //! The background thread: one for all pools of the process, started by a miss, asleep without a timer while no pool
 //! holds a block.
 
+use core::cell::LazyCell;
 use core::ptr::NonNull;
 use core::time::Duration;
 use std::sync::{MutexGuard, TryLockError};
 use std::thread::{self, Thread};
 use std::time::Instant;
 
+use crate::life::schedule::{LOOK, Schedule, Watch};
+use crate::pressure::Pressure;
 use crate::raw::contain::contain;
 use crate::raw::fork::PerProcess;
+use crate::raw::scheduling;
+use crate::raw::slot::Reach;
+use crate::sync::{AtomicBool, Ordering::Relaxed};
 
 /// A pool on the list.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Member {
+    /// In the order of joining.
+    number: u64,
     pool: NonNull<()>,
     calls: &'static Calls,
-    interval: Duration,
-    /// When to collect next; none while the pool holds no block.
-    due: Option<Instant>,
+    schedule: Schedule,
+    watch: Watch,
 }
 
 /// What the thread asks of a pool whose type it does not know.
@@ -26,8 +33,10 @@ pub(crate) struct Calls {
     pub(crate) holds_blocks: unsafe fn(NonNull<()>) -> bool,
     /// Makes a handle, if the pool is not closing.
     pub(crate) upgrade: unsafe fn(NonNull<()>) -> bool,
-    /// Collects and drops the handle that `upgrade` made.
-    pub(crate) collect: unsafe fn(NonNull<()>),
+    /// What the pool's signal says, or else the system's.
+    pub(crate) memory: unsafe fn(NonNull<()>, system: &dyn Fn() -> Pressure) -> Pressure,
+    /// Collects, if there is a reason, and drops the handle that `upgrade` made.
+    pub(crate) collect: unsafe fn(NonNull<()>, Pressure, Option<Reach>),
 }
 
 // SAFETY: the pointer is followed only under the list's lock, or with a handle; what is behind it is `Sync`.
@@ -35,9 +44,21 @@ unsafe impl Send for Member {}
 
 #[derive(Debug)]
 struct List {
+    /// In the order of their numbers.
     members: Vec<Member>,
+    /// How many there ever were.
+    joined: u64,
+    /// When to look at memory next; one time for all, so that many pools do not make many wake-ups.
+    look: Option<Instant>,
     /// The thread, while it runs. It ends, under the lock, when the list is empty.
     thread: Option<Thread>,
+}
+
+/// A pool that the thread goes to now, with a handle.
+#[derive(Clone, Copy, Debug)]
+struct Visit {
+    member: Member,
+    due: bool,
 }
 
 #[expect(clippy::disallowed_types, reason = "locked by a pool's first and last use, and by the thread itself")]
@@ -45,6 +66,15 @@ type Lock<T> = std::sync::Mutex<T>;
 
 /// Neither the thread nor its list comes along into a child of `fork`, where only pools made there are collected.
 static LIST: PerProcess<Lock<List>> = PerProcess::new();
+
+/// Whether the thread runs as the request thread did that started it, because the system let it have nothing else.
+static INHERITED: AtomicBool = AtomicBool::new(false);
+
+/// See [`INHERITED`].
+pub(crate) fn inherits_scheduling() -> bool {
+    // Relaxed: a figure.
+    INHERITED.load(Relaxed)
+}
 
 /// Wakes the background thread.
 #[derive(Debug)]
@@ -59,7 +89,13 @@ impl Waker {
 
 impl Member {
     pub(crate) fn new(pool: NonNull<()>, calls: &'static Calls, interval: Duration) -> Self {
-        Self { pool, calls, interval, due: None }
+        Self {
+            number: 0,
+            pool,
+            calls,
+            schedule: Schedule::new(interval, pool.addr().get() as u64),
+            watch: Watch::default(),
+        }
     }
 }
 
@@ -68,7 +104,7 @@ impl Member {
 const PATIENCE: Duration = Duration::from_secs(1);
 
 fn list() -> Option<MutexGuard<'static, List>> {
-    let list = LIST.get(|| Lock::new(List { members: Vec::new(), thread: None }))?;
+    let list = LIST.get(|| Lock::new(List::new()))?;
     let start = Instant::now();
     loop {
         match list.try_lock() {
@@ -88,7 +124,7 @@ pub(crate) fn join(member: Member) -> Option<Waker> {
         let started = thread::Builder::new().name("millpond".into()).spawn(run).ok()?;
         list.thread = Some(started.thread().clone());
     }
-    list.members.push(member);
+    list.push(member);
     list.thread.clone().map(Waker)
 }
 
@@ -105,22 +141,20 @@ pub(crate) fn leave(pool: NonNull<()>) -> bool {
 }
 
 fn run() {
+    // Relaxed: a figure.
+    INHERITED.store(!scheduling::take_main_threads(), Relaxed);
+    let mut visits = Vec::new();
     loop {
-        let now = Instant::now();
-        let mut due = Vec::new();
         let next = {
             let Some(mut list) = list() else { continue };
             if list.members.is_empty() {
                 list.thread = None;
                 return;
             }
-            list.members.iter_mut().filter_map(|member| schedule(member, now, &mut due)).min()
+            list.next_round(Instant::now(), &mut visits)
         };
-        for Member { pool, calls, .. } in due {
-            // A panic of user code is caught where it happens; this keeps the thread for the other pools all the same.
-            // SAFETY: `schedule` made the handle that the call uses and drops.
-            contain(|| unsafe { (calls.collect)(pool) });
-        }
+        let system = LazyCell::new(Pressure::of_system);
+        visits.iter_mut().for_each(|visit| visit.pay(Instant::now(), &|| *system));
         match next {
             Some(next) => thread::park_timeout(next.saturating_duration_since(Instant::now())),
             None => thread::park(),
@@ -128,22 +162,65 @@ fn run() {
     }
 }
 
-/// When this member wants to be looked at next. One that is due now goes to `due`, with a handle of its own.
-fn schedule(member: &mut Member, now: Instant, due: &mut Vec<Member>) -> Option<Instant> {
-    // SAFETY: the list's lock is held, and a pool leaves the list before it is freed.
-    if !unsafe { (member.calls.holds_blocks)(member.pool) } {
-        member.due = None;
-        return None;
+impl List {
+    fn new() -> Self {
+        Self { members: Vec::new(), joined: 0, look: None, thread: None }
     }
-    let next = now.checked_add(member.interval);
-    if member.due.is_none() {
-        member.due = next;
-    } else if member.due.is_some_and(|due| due <= now) {
-        // SAFETY: as above.
-        if unsafe { (member.calls.upgrade)(member.pool) } {
-            due.push(*member);
+
+    fn push(&mut self, member: Member) {
+        self.joined += 1;
+        self.members.push(Member { number: self.joined, ..member });
+    }
+
+    /// Takes back what the visits of the last round learnt, and fills in those of this one. Returns when the next one
+    /// begins; none: not before a pool has blocks.
+    fn next_round(&mut self, now: Instant, visits: &mut Vec<Visit>) -> Option<Instant> {
+        for Visit { member: visited, .. } in visits.drain(..) {
+            if let Ok(place) = self.members.binary_search_by_key(&visited.number, |member| member.number) {
+                self.members[place].watch = visited.watch;
+            }
         }
-        member.due = next;
+        let look = self.look.is_some_and(|look| look <= now);
+        let mut awake = false;
+        let mut next = None;
+        for member in &mut self.members {
+            // SAFETY: the list's lock is held, and a pool leaves the list before it is freed.
+            if !unsafe { (member.calls.holds_blocks)(member.pool) } {
+                member.schedule.sleep();
+                continue;
+            }
+            awake = true;
+            let due = member.schedule.is_due(now);
+            // Without memory for the visit there is none until the next round.
+            // SAFETY: as above.
+            if (due || look) && visits.try_reserve(1).is_ok() && unsafe { (member.calls.upgrade)(member.pool) } {
+                visits.push(Visit { member: *member, due });
+            }
+            next = [next, member.schedule.next()].into_iter().flatten().min();
+        }
+        if look || !awake {
+            self.look = None;
+        }
+        if awake && self.look.is_none() {
+            self.look = now.checked_add(LOOK);
+        }
+        [next, self.look].into_iter().flatten().min()
     }
-    member.due
 }
+
+impl Visit {
+    fn pay(&mut self, now: Instant, system: &dyn Fn() -> Pressure) {
+        let Member { pool, calls, schedule, watch, .. } = &mut self.member;
+        // A panic of user code is caught where it happens; this keeps the thread for the other pools all the same.
+        contain(|| {
+            // SAFETY: `upgrade` made a handle.
+            let memory = unsafe { (calls.memory)(*pool, system) };
+            let reach = watch.decide(now, self.due, memory, schedule.interval());
+            // SAFETY: the call uses and drops that handle.
+            unsafe { (calls.collect)(*pool, memory, reach) };
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! What surrounds the path: who keeps a pool alive, who collects it, and what a get does when memory runs short.
 
+pub(crate) mod schedule;
+
 #[cfg(not(loom))]
 pub(crate) mod collector;
 

@@ -4,6 +4,8 @@
 use core::ptr::NonNull;
 use core::time::Duration;
 
+use crate::pressure::Pressure;
+use crate::raw::slot::Reach;
 use crate::sync::{Mutex, lazy_static};
 
 #[derive(Clone, Copy, Debug)]
@@ -16,7 +18,8 @@ pub(crate) struct Member {
 pub(crate) struct Calls {
     pub(crate) holds_blocks: unsafe fn(NonNull<()>) -> bool,
     pub(crate) upgrade: unsafe fn(NonNull<()>) -> bool,
-    pub(crate) collect: unsafe fn(NonNull<()>),
+    pub(crate) memory: unsafe fn(NonNull<()>, system: &dyn Fn() -> Pressure) -> Pressure,
+    pub(crate) collect: unsafe fn(NonNull<()>, Pressure, Option<Reach>),
 }
 
 // SAFETY: as in the real one.
@@ -49,6 +52,10 @@ pub(crate) fn leave(pool: NonNull<()>) -> bool {
     true
 }
 
+pub(crate) fn inherits_scheduling() -> bool {
+    false
+}
+
 /// One round of the thread, in which every pool is due. How many it collected.
 pub(crate) fn visit() -> usize {
     let due: Vec<Member> = {
@@ -60,8 +67,10 @@ pub(crate) fn visit() -> usize {
         list.iter().filter(holds_blocks).filter(upgrade).copied().collect()
     };
     for Member { pool, calls } in &due {
-        // SAFETY: `upgrade` made the handle that the call uses and drops.
-        unsafe { (calls.collect)(*pool) };
+        // SAFETY: `upgrade` made the handle.
+        let memory = unsafe { (calls.memory)(*pool, &|| Pressure::Low) };
+        // SAFETY: the call uses and drops that handle.
+        unsafe { (calls.collect)(*pool, memory, Some(Reach::Idle)) };
     }
     due.len()
 }

@@ -3,13 +3,19 @@
 
 use core::time::Duration;
 
+use crate::pressure::Signal;
 use crate::raw::size_class::SizeClasses;
 
 /// When a pool collects: frees what nobody used through two collections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Collect {
-    /// A thread, one for all pools of the process, collects at this interval while the pool has blocks.
+    /// A thread, one for all pools of the process, collects at this interval, give or take an eighth so that pools do not
+    /// collect in step, while the pool has blocks; and at once when memory runs short, see
+    /// [`Builder::pressure`](crate::Builder::pressure).
+    ///
+    /// The first miss starts it. While no pool has a block it sleeps without a timer, and with the last pool it ends. It runs
+    /// with the cores, the policy and the niceness of the process's main thread, and blocks signals.
     Background(Duration),
     /// Only [`Pool::collect`](crate::Pool::collect) and [`Pool::purge`](crate::Pool::purge) collect.
     Manual,
@@ -28,7 +34,7 @@ pub enum Recycle {
     Never,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) classes: SizeClasses,
     /// Bound in bytes on all that the pool retains.
@@ -40,6 +46,8 @@ pub(crate) struct Config {
     pub(crate) align: usize,
     pub(crate) zero_on_return: bool,
     pub(crate) collect: Collect,
+    /// What tells that memory runs short; none: the system.
+    pub(crate) pressure: Option<Signal>,
     pub(crate) recycle: bool,
 }
 
@@ -60,6 +68,7 @@ impl Config {
         align: Self::DEFAULT_ALIGN,
         zero_on_return: false,
         collect: Collect::Background(Self::DEFAULT_INTERVAL),
+        pressure: None,
         recycle: Recycle::Auto.resolve(),
     };
 }

@@ -39,3 +39,5 @@ pub(crate) mod generation;
 pub(crate) mod reclaim;
 
 pub(crate) mod turn;
+
+pub(crate) mod scheduling;

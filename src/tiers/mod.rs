@@ -78,7 +78,6 @@ impl<B: Backing> Tiers<B> {
             return Err(backing);
         };
         Ok(Self {
-            config,
             origin,
             local: Local::new(&config, pool),
             depot: Depot::new(&config, depot),
@@ -87,6 +86,7 @@ impl<B: Backing> Tiers<B> {
             counters: Counters::new(classes),
             closed: AtomicBool::new(false),
             budget: CachePadded::new(Budget::new(config.idle_limit)),
+            config,
             units: CachePadded::new(Units::new()),
             blocks: CachePadded::new(AtomicUsize::new(0)),
             turn: TurnLock::new(Turn::default()),

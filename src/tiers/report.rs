@@ -3,7 +3,7 @@
 use crate::alloc::Allocator;
 use crate::raw::counters::ClassCounters;
 use crate::raw::size_class::{Class, MAX_CLASSES};
-use crate::stats::{ClassStats, CollectorState, Stats};
+use crate::stats::{ClassStats, Stats};
 use crate::sync::{Figure, Ordering::Relaxed};
 use crate::tiers::Tiers;
 use crate::tiers::backing::{Backing, Bytes};
@@ -63,7 +63,8 @@ impl<B: Backing> Tiers<B> {
 }
 
 impl<A: Allocator + Send + Sync + 'static> Tiers<Bytes<A>> {
-    pub(crate) fn stats(&self, collector: CollectorState) -> Stats {
+    /// Without the background thread's part.
+    pub(crate) fn stats(&self) -> Stats {
         let magazines = self.magazines();
         let stats_of = |class: Class| self.class_stats(class, &magazines[class.index()]);
         let classes: Vec<_> = self.config.classes.all().map(stats_of).filter(|class| class.gets() > 0).collect();
@@ -88,8 +89,8 @@ impl<A: Allocator + Send + Sync + 'static> Tiers<Bytes<A>> {
             collections: self.counters.collections.load(Relaxed),
             shells_waiting: usize::from(self.counters.shells.load(Relaxed) > 0),
             release_panics: self.counters.release_panics.load(Relaxed),
-            collector,
             classes,
+            ..Stats::default()
         }
     }
 }

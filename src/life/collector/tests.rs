@@ -1,0 +1,194 @@
+//! Rounds of the background thread over pools that only write down what they are asked, at times that the test moves.
+
+use core::cell::{Cell, RefCell};
+
+use super::*;
+
+const INTERVAL: Duration = Duration::from_secs(10);
+
+#[derive(Default)]
+struct FakePool {
+    holds_blocks: Cell<bool>,
+    closing: Cell<bool>,
+    memory: Cell<Option<Pressure>>,
+    panics: Cell<bool>,
+    handles: Cell<usize>,
+    collected: RefCell<Vec<(Pressure, Option<Reach>)>>,
+}
+
+fn pool_at(pool: NonNull<()>) -> &'static FakePool {
+    // SAFETY: every pool of these tests is leaked.
+    unsafe { pool.cast().as_ref() }
+}
+
+const CALLS: &Calls = &Calls {
+    holds_blocks: |pool| pool_at(pool).holds_blocks.get(),
+    upgrade: |pool| {
+        let pool = pool_at(pool);
+        if !pool.closing.get() {
+            pool.handles.set(pool.handles.get() + 1);
+        }
+        !pool.closing.get()
+    },
+    memory: |pool, system| pool_at(pool).memory.get().unwrap_or_else(system),
+    collect: |pool, memory, reach| {
+        let pool = pool_at(pool);
+        pool.handles.set(pool.handles.get() - 1);
+        pool.collected.borrow_mut().push((memory, reach));
+        assert!(!pool.panics.get(), "as the test wants it");
+    },
+};
+
+fn pool() -> &'static FakePool {
+    let pool = FakePool::default();
+    pool.holds_blocks.set(true);
+    Box::leak(Box::new(pool))
+}
+
+/// The thread, without the thread.
+struct Rounds {
+    list: List,
+    visits: Vec<Visit>,
+    now: Instant,
+}
+
+impl Rounds {
+    fn of(pools: &[&'static FakePool]) -> Self {
+        let mut rounds = Self { list: List::new(), visits: Vec::new(), now: Instant::now() };
+        pools.iter().for_each(|pool| rounds.join(pool, INTERVAL));
+        rounds
+    }
+
+    fn join(&mut self, pool: &'static FakePool, interval: Duration) {
+        self.list.push(Member::new(NonNull::from(pool).cast(), CALLS, interval));
+    }
+
+    /// One round. How long the thread would sleep.
+    fn round(&mut self) -> Option<Duration> {
+        let next = self.list.next_round(self.now, &mut self.visits);
+        self.visits.iter_mut().for_each(|visit| visit.pay(self.now, &|| Pressure::Low));
+        next.map(|next| next - self.now)
+    }
+
+    /// Rounds for so long, each when the thread would wake up. How many.
+    fn pass(&mut self, time: Duration) -> usize {
+        let (end, mut rounds) = (self.now + time, 0);
+        while let Some(sleep) = self.round() {
+            rounds += 1;
+            if self.now + sleep > end {
+                break;
+            }
+            self.now += sleep;
+        }
+        self.now = end;
+        rounds
+    }
+}
+
+fn collections(pool: &FakePool) -> usize {
+    pool.collected.borrow().iter().filter(|(_, reach)| reach.is_some()).count()
+}
+
+#[test]
+fn a_pool_with_blocks_is_collected_at_its_interval() {
+    let (pool, rare) = (pool(), pool());
+    let mut rounds = Rounds::of(&[pool]);
+    rounds.join(rare, 10 * INTERVAL);
+    rounds.pass(100 * INTERVAL);
+    assert!((90..=110).contains(&collections(pool)), "{}", collections(pool));
+    assert!((9..=11).contains(&collections(rare)), "{}", collections(rare));
+    assert!(
+        pool.collected.borrow().iter().all(|collected| matches!(collected, (Pressure::Low, None | Some(Reach::Idle))))
+    );
+    assert_eq!(pool.handles.get(), 0, "each visit drops its handle");
+}
+
+#[test]
+fn without_blocks_there_is_no_timer() {
+    let (one, two) = (pool(), pool());
+    let mut rounds = Rounds::of(&[one, two]);
+    assert!(rounds.round().is_some());
+    one.holds_blocks.set(false);
+    assert!(rounds.round().is_some());
+    two.holds_blocks.set(false);
+    assert_eq!(rounds.round(), None, "asleep until a miss");
+    rounds.now += 100 * INTERVAL;
+    two.holds_blocks.set(true);
+    assert!(rounds.round().is_some_and(|sleep| sleep <= LOOK));
+    assert_eq!((collections(one), collections(two)), (0, 0), "and a whole interval begins");
+}
+
+/// However many pools there are, the thread wakes for each one's interval and once a second for all.
+#[test]
+fn looks_at_memory_are_made_together() {
+    let pools: Vec<_> = (0..100).map(|_| pool()).collect();
+    let mut rounds = Rounds::of(&[]);
+    for pool in &pools {
+        rounds.join(pool, 100 * INTERVAL);
+        rounds.round();
+        rounds.now += Duration::from_millis(7);
+    }
+    let woken = rounds.pass(10 * LOOK);
+    assert!((10..=12).contains(&woken), "{woken}");
+    assert!(pools.iter().all(|pool| (9..=12).contains(&pool.collected.borrow().len())));
+}
+
+#[test]
+fn a_shortage_is_met_within_a_look() {
+    let (short, other) = (pool(), pool());
+    let mut rounds = Rounds::of(&[short, other]);
+    rounds.pass(LOOK);
+    short.memory.set(Some(Pressure::Moderate));
+    rounds.pass(LOOK);
+    assert_eq!(short.collected.borrow().last(), Some(&(Pressure::Moderate, Some(Reach::Idle))));
+    short.memory.set(Some(Pressure::Severe));
+    rounds.pass(3 * LOOK);
+    let reaches: Vec<_> = short.collected.borrow().iter().filter_map(|(_, reach)| *reach).collect();
+    assert_eq!(reaches, [Reach::Idle, Reach::All, Reach::Idle, Reach::Idle], "one purge, and the working set stays");
+    assert_eq!(collections(other), 0, "the other pool has its own signal");
+}
+
+/// The visits of a round are remembered although pools come and go meanwhile.
+#[test]
+fn a_purge_is_remembered_while_other_pools_leave_and_join() {
+    let pools: Vec<_> = (0..10).map(|_| pool()).collect();
+    let mut rounds = Rounds::of(&pools);
+    rounds.pass(LOOK);
+    pools.iter().for_each(|pool| pool.memory.set(Some(Pressure::Severe)));
+    rounds.pass(LOOK);
+    for n in [0, 3, 4, 9] {
+        let gone = NonNull::from(pools[n]).cast();
+        rounds.list.members.retain(|member| member.pool != gone);
+    }
+    rounds.join(pool(), INTERVAL);
+    rounds.pass(5 * LOOK);
+    for n in [1, 2, 5, 6, 7, 8] {
+        let collected = pools[n].collected.borrow();
+        assert_eq!(
+            collected.iter().filter(|(_, reach)| *reach == Some(Reach::All)).count(),
+            1,
+            "pool {n}: {collected:?}"
+        );
+    }
+    assert_eq!(pools[3].collected.borrow().iter().filter(|(_, reach)| *reach == Some(Reach::Idle)).count(), 0);
+}
+
+#[test]
+fn a_closing_pool_is_not_visited() {
+    let pool = pool();
+    let mut rounds = Rounds::of(&[pool]);
+    rounds.round();
+    pool.closing.set(true);
+    rounds.pass(10 * INTERVAL);
+    assert!(pool.collected.borrow().is_empty());
+}
+
+#[test]
+fn a_panic_in_one_pool_is_nothing_to_the_others() {
+    let (first, second) = (pool(), pool());
+    first.panics.set(true);
+    let mut rounds = Rounds::of(&[first, second]);
+    rounds.pass(10 * INTERVAL);
+    assert!(collections(second) >= 8);
+    assert!(collections(first) >= 8, "and that pool is visited again");
+}

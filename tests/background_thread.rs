@@ -1,0 +1,205 @@
+//! The life of the thread that collects: it starts with a miss, runs as the main thread would, sleeps without a timer, outlives
+//! panics, and ends with the last pool. Each case has a process of its own, as there is one such thread in each.
+#![cfg(all(target_os = "linux", not(miri)))]
+
+mod common;
+
+use std::fs::read_to_string;
+use std::time::{Duration, Instant};
+
+use common::ledger::Ledger;
+use common::process::alone;
+use millpond::alloc::{AllocError, Allocator, Global};
+use millpond::{Collect, CollectorState, Pool, Pressure, Recycle};
+
+fn pool<A: Allocator + Send + Sync + 'static>(allocator: A, interval: Duration) -> Pool<A> {
+    // The machine may be short of memory while the test runs; here that is not the reason for anything.
+    let builder = Pool::builder_in(allocator).pressure(|| Pressure::Low);
+    builder.collect(Collect::Background(interval)).recycle(Recycle::Always).build().unwrap()
+}
+
+/// The folder in `/proc` of the background thread, once there is one. std's names are there before its threads run.
+fn thread() -> Option<String> {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let mut folders = tasks.map(|task| task.unwrap().path().display().to_string());
+    let is_ours = |folder: &String| read_to_string(format!("{folder}/comm")).is_ok_and(|name| name == "millpond\n");
+    folders.find(is_ours)
+}
+
+fn wait_until(condition: impl Fn() -> bool, what: &str) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_secs(20), "not within 20 s: {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// The value of a line in a task's `status`.
+fn status(task: &str, field: &str) -> String {
+    let status = read_to_string(format!("{task}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(":\t"));
+    line.unwrap().trim().to_owned()
+}
+
+#[test]
+fn it_starts_with_a_miss_and_ends_with_the_last_pool() {
+    alone("it_starts_with_a_miss_and_ends_with_the_last_pool", || {
+        for _ in 0..20 {
+            let ledger = Ledger::new();
+            let (first, second) = (pool(ledger.clone(), Duration::from_millis(1)), pool(ledger.clone(), Duration::MAX));
+            assert_eq!(thread(), None, "nothing was gotten yet");
+            let held = first.get(1);
+            wait_until(|| thread().is_some(), "the thread runs");
+            assert_eq!(first.stats().collector, CollectorState::Background);
+            assert_eq!(second.stats().collector, CollectorState::NotStarted);
+            drop(second.get(1));
+            drop(first);
+            assert!(thread().is_some(), "the second pool needs it");
+            drop(second);
+            wait_until(|| thread().is_none(), "the thread has ended");
+            drop(held);
+            ledger.assert_empty();
+        }
+    });
+}
+
+/// As the promise goes, for ten seconds: `MILLPOND_QUIET_SECONDS`; for two by default. The wake-ups are counted by the system.
+#[test]
+fn it_sleeps_without_a_timer_while_nothing_is_allocated() {
+    alone("it_sleeps_without_a_timer_while_nothing_is_allocated", || {
+        let seconds = std::env::var("MILLPOND_QUIET_SECONDS").map_or(2, |seconds| seconds.parse().unwrap());
+        let ledger = Ledger::new();
+        let pools: Vec<_> = (0..20).map(|_| pool(ledger.clone(), Duration::from_millis(1))).collect();
+        drop(pools.iter().map(|pool| pool.get(4096)).collect::<Vec<_>>());
+        assert!(ledger.wait_until_empty());
+        let thread = thread().unwrap();
+        let switches = || ["voluntary_ctxt_switches", "nonvoluntary_ctxt_switches"].map(|field| status(&thread, field));
+        // It is still at the round that freed the last block; then it finds that there is none, and goes to sleep.
+        let asleep = || {
+            let before = switches();
+            std::thread::sleep(Duration::from_millis(50));
+            status(&thread, "State").starts_with('S') && before == switches()
+        };
+        wait_until(asleep, "the thread sleeps");
+        let before = switches();
+        std::thread::sleep(Duration::from_secs(seconds));
+        assert_eq!(switches(), before, "woken within {seconds} s");
+        // And yet it is there for the next miss.
+        drop(pools[7].get(4096));
+        assert!(ledger.wait_until_empty());
+        assert_ne!(switches(), before);
+    });
+}
+
+#[test]
+fn it_does_not_run_as_the_request_thread_that_started_it() {
+    alone("it_does_not_run_as_the_request_thread_that_started_it", || {
+        let main = format!("/proc/self/task/{}", std::process::id());
+        let scheduling = |task: &str| {
+            let stat = read_to_string(format!("{task}/stat")).unwrap();
+            // The fields behind the name, which may hold anything: see proc(5), from the third on.
+            let fields: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().map(str::to_owned).collect();
+            (status(task, "Cpus_allowed"), fields[19 - 3].clone(), fields[41 - 3].clone())
+        };
+        let ledger = Ledger::new();
+        let pool = pool(ledger.clone(), Duration::from_millis(1));
+        let held = std::thread::scope(|scope| {
+            let request = || {
+                let mut cores = std::mem::MaybeUninit::<libc::cpu_set_t>::zeroed();
+                // SAFETY: an empty set, as `CPU_ZERO` makes it.
+                let first = unsafe { cores.assume_init_mut() };
+                // SAFETY: 0 is a core that a set has a bit for.
+                unsafe { libc::CPU_SET(0, first) };
+                // SAFETY: the set has that size.
+                assert_eq!(unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), cores.as_ptr()) }, 0);
+                let parameters = libc::sched_param { sched_priority: 0 };
+                // SAFETY: reads the parameters.
+                assert_eq!(unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const parameters) }, 0);
+                // SAFETY: takes numbers only.
+                assert_eq!(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 7) }, 0);
+                pool.get(4096)
+            };
+            scope.spawn(request).join().unwrap()
+        });
+        // Once it has collected it is past its beginning.
+        wait_until(|| pool.stats().collections > 0, "it collects");
+        let thread = thread().unwrap();
+        let (cores, niceness, policy) = scheduling(&thread);
+        let (main_cores, main_niceness, main_policy) = scheduling(&main);
+        assert_eq!((&cores, &policy), (&main_cores, &main_policy));
+        // To become less nice takes a privilege.
+        assert_eq!(pool.stats().scheduling_inherited, niceness != main_niceness, "{}", pool.stats());
+        let blocked = u64::from_str_radix(&status(&thread, "SigBlk"), 16).unwrap();
+        let is_blocked = |signal: i32| blocked >> (signal - 1) & 1 == 1;
+        assert!(
+            [libc::SIGTERM, libc::SIGINT, libc::SIGUSR1, libc::SIGALRM, libc::SIGPROF].iter().all(|s| is_blocked(*s))
+        );
+        assert!(!is_blocked(libc::SIGSEGV), "the fault of a thread ends the process");
+        drop(held);
+        drop(pool);
+        assert!(ledger.wait_until_empty());
+    });
+}
+
+/// Panics in what it is there to call.
+#[derive(Clone, Copy)]
+struct PanicsOnRelease;
+
+// SAFETY: memory comes from `Global`, and what is not taken back leaks.
+unsafe impl Allocator for PanicsOnRelease {
+    fn allocate(&self, layout: std::alloc::Layout) -> Result<std::ptr::NonNull<[u8]>, AllocError> {
+        #[expect(clippy::disallowed_methods, reason = "an allocator of its own")]
+        Global.allocate(layout)
+    }
+
+    unsafe fn deallocate(&self, _: std::ptr::NonNull<u8>, _: std::alloc::Layout) {
+        panic!("as the test wants it");
+    }
+}
+
+#[test]
+fn it_outlives_panics_of_an_allocator() {
+    alone("it_outlives_panics_of_an_allocator", || {
+        let (broken, ledger) = (pool(PanicsOnRelease, Duration::from_millis(1)), Ledger::new());
+        drop((0..100).map(|_| broken.get(4096)).collect::<Vec<_>>());
+        wait_until(|| broken.stats().release_panics == 100, "every block was tried");
+        let first = thread().unwrap();
+        let sound = pool(ledger.clone(), Duration::from_millis(1));
+        drop(sound.get(4096));
+        assert!(ledger.wait_until_empty());
+        assert_eq!(thread(), Some(first), "the same thread");
+        drop(sound);
+        ledger.assert_empty();
+    });
+}
+
+/// No thread can be had: the pool says so, and is as good as one with `Collect::Manual`.
+#[test]
+fn a_thread_that_cannot_be_started_shows_in_the_statistics() {
+    alone("a_thread_that_cannot_be_started_shows_in_the_statistics", || {
+        // From here on the process can map no memory for another thread's stack, but malloc has a heap.
+        let heap = vec![1_u8; 64 << 20];
+        drop(heap);
+        let limit = libc::rlimit { rlim_cur: 0, rlim_max: libc::RLIM_INFINITY };
+        let mut former = limit;
+        // SAFETY: writes and reads the limits.
+        assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_AS, &raw mut former) }, 0);
+        let none = libc::rlimit { rlim_cur: 1 << 20, rlim_max: former.rlim_max };
+        let ledger = Ledger::new();
+        let pool = pool(ledger.clone(), Duration::from_millis(1));
+        // SAFETY: as above.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const none) }, 0);
+        let held = pool.try_get(1000);
+        // SAFETY: as above.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const former) }, 0);
+        drop(held.unwrap());
+        let stats = pool.stats();
+        assert_eq!(stats.collector, CollectorState::Failed, "{stats}");
+        assert!(stats.to_string().contains("Failed"), "{stats}");
+        assert_eq!(thread(), None);
+        pool.collect();
+        pool.collect();
+        ledger.assert_empty();
+        drop(pool);
+    });
+}

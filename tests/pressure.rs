@@ -1,0 +1,184 @@
+//! When memory runs short the background thread frees at once what is idle: here the pool's interval is an hour, so nothing but
+//! the signal can be the reason.
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use common::ledger::Ledger;
+use millpond::{Builder, Collect, Pool, Pressure, Recycle};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn builder(ledger: &Ledger, interval: Duration) -> Builder<Ledger> {
+    Pool::builder_in(ledger.clone()).collect(Collect::Background(interval)).recycle(Recycle::Always)
+}
+
+/// A signal that the test sets.
+#[derive(Clone, Default)]
+struct Memory(Arc<AtomicU8>);
+
+impl Memory {
+    fn set(&self, pressure: Pressure) {
+        self.0.store(pressure as u8, Relaxed);
+    }
+
+    fn get(&self) -> Pressure {
+        [Pressure::Low, Pressure::Moderate, Pressure::Severe][usize::from(self.0.load(Relaxed))]
+    }
+}
+
+#[test]
+fn a_severe_shortage_purges_once_and_all_tiers() {
+    let (ledger, memory) = (Ledger::new(), Memory::default());
+    let signal = memory.clone();
+    let pool = builder(&ledger, HOUR).pressure(move || signal.get()).build().unwrap();
+    let held = pool.get(4096);
+    drop((0..300).map(|_| pool.get(4096)).collect::<Vec<_>>());
+    memory.set(Pressure::Severe);
+    // Blocks in the cache of this thread, which makes no call meanwhile, in the depot and in none.
+    assert!(ledger.wait_until(|book| book.deallocations == 300), "{}", pool.stats());
+    while pool.stats().pressure_purges == 0 {
+        std::thread::yield_now();
+    }
+    // The shortage goes on. What is used stays all the same: later looks collect.
+    let before = pool.stats();
+    while pool.stats().pressure_collections < before.pressure_collections + 2 {
+        drop(pool.get(4096));
+        std::thread::yield_now();
+    }
+    let stats = pool.stats();
+    assert_eq!((stats.pressure, stats.pressure_purges), (Pressure::Severe, 1), "{stats}");
+    assert!(
+        ledger.allocations() as u64 <= 301 + 3 * stats.collections,
+        "the working set was freed again and again: {stats}"
+    );
+    drop(held);
+    drop(pool);
+    // The thread may be at it, and is then the one that closes the pool.
+    assert!(ledger.wait_until_empty());
+}
+
+#[test]
+fn a_moderate_shortage_frees_what_was_not_used_lately() {
+    let (ledger, memory) = (Ledger::new(), Memory::default());
+    let signal = memory.clone();
+    let pool = builder(&ledger, HOUR).pressure(move || signal.get()).build().unwrap();
+    drop((0..300).map(|_| pool.get(4096)).collect::<Vec<_>>());
+    memory.set(Pressure::Moderate);
+    while ledger.live() > 3 {
+        drop((0..3).map(|_| pool.get(4096)).collect::<Vec<_>>());
+        std::thread::yield_now();
+    }
+    let stats = pool.stats();
+    assert_eq!(stats.pressure_purges, 0, "{stats}");
+    // While a collector is in a thread's cache, what lies there cannot be gotten.
+    assert!(ledger.allocations() as u64 <= 300 + 3 * stats.collections, "{stats}");
+    drop(pool);
+    // The thread may be at it, and is then the one that closes the pool.
+    assert!(ledger.wait_until_empty());
+}
+
+/// User code on the background thread may do all that it may do elsewhere.
+#[test]
+fn a_signal_may_use_pools_and_panic() {
+    let ledger = Ledger::new();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let signal = {
+        let (ledger, asked) = (ledger.clone(), asked.clone());
+        let own = builder(&ledger, HOUR).pressure(|| Pressure::Low).build().unwrap();
+        move || {
+            drop(own.get(4096));
+            own.collect();
+            // Joins and leaves the background thread's list.
+            drop(builder(&ledger, HOUR).build().unwrap().get(4096));
+            assert!(asked.fetch_add(1, Relaxed) % 2 == 0, "as the test wants it");
+            Pressure::Low
+        }
+    };
+    let pool = builder(&ledger, Duration::from_millis(1)).pressure(signal).build().unwrap();
+    let held = pool.get(4096);
+    while pool.stats().pressure_panics < 3 {
+        std::thread::yield_now();
+    }
+    let before = pool.stats().collections;
+    while pool.stats().collections < before + 3 {
+        std::thread::yield_now();
+    }
+    assert_eq!(pool.stats().pressure, Pressure::Low);
+    drop(held);
+    drop(pool);
+    assert!(ledger.wait_until_empty());
+}
+
+#[test]
+fn a_signal_is_dropped_with_its_pool_used_or_not() {
+    let ledger = Ledger::new();
+    let token = Arc::new(());
+    for gets in [0, 1] {
+        let captured = token.clone();
+        let signal = move || {
+            let _ = &captured;
+            Pressure::Low
+        };
+        let pool = builder(&ledger, HOUR).pressure(signal).build().unwrap();
+        (0..gets).for_each(|_| drop(pool.get(1)));
+        let clone = (gets > 0).then(|| pool.clone());
+        drop(pool);
+        drop(clone);
+        assert!(ledger.wait_until_empty());
+        while Arc::strong_count(&token) > 1 {
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// Against the kernel's own files, where this process may make a control group of version 2.
+#[cfg(all(target_os = "linux", not(miri)))]
+#[test]
+fn a_control_group_near_its_limit_is_a_shortage() {
+    use std::fs;
+    use std::path::PathBuf;
+
+    const NAME: &str = "a_control_group_near_its_limit_is_a_shortage";
+    const LIMIT: usize = 256 << 20;
+
+    struct Group(PathBuf);
+
+    impl Drop for Group {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir(&self.0);
+        }
+    }
+
+    if common::process::is_child(NAME) {
+        return common::process::alone(NAME, || {
+            let group = std::env::var("MILLPOND_TEST_GROUP").unwrap();
+            fs::write(format!("{group}/cgroup.procs"), "0").unwrap();
+            let ledger = Ledger::new();
+            let pool = builder(&ledger, HOUR).idle_limit(LIMIT).build().unwrap();
+            let mut held: Vec<_> = (0..246).map(|_| pool.get(1 << 20)).collect();
+            held.iter_mut().for_each(|buf| buf.resize(1 << 20, 1));
+            drop(held);
+            assert!(ledger.wait_until_empty(), "{}", pool.stats());
+            assert!(pool.stats().pressure_purges > 0, "{}", pool.stats());
+        });
+    }
+    let group = Group(format!("/sys/fs/cgroup/millpond-test-{}", std::process::id()).into());
+    let made = fs::create_dir(&group.0).and_then(|()| {
+        // Where it is no control group but a folder, nothing is in it.
+        fs::metadata(group.0.join("memory.current"))?;
+        fs::write(group.0.join("memory.max"), LIMIT.to_string())?;
+        fs::write(group.0.join("memory.swap.max"), "0").or(Ok(()))
+    });
+    if let Err(error) = made {
+        eprintln!(
+            "\nSKIPPED: this machine lets nobody make a control group of version 2 with a memory limit ({error})"
+        );
+        return;
+    }
+    let child = common::process::again(NAME).env("MILLPOND_TEST_GROUP", &group.0).spawn().unwrap();
+    common::process::wait(child);
+}
