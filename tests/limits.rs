@@ -266,3 +266,32 @@ fn a_pool_that_passes_through_retains_nothing() {
     drop(buf);
     ledger.assert_empty();
 }
+
+/// A server whose 16 384 connections have a buffer each, and then none has one.
+#[test]
+fn what_the_idle_limit_allows_is_kept_in_one_class() {
+    let ledger = Ledger::new();
+    let pool = common::pool(&ledger);
+    for _ in 0..2 {
+        drop((0..16_000).map(|_| pool.get(4096)).collect::<Vec<_>>());
+        assert_eq!(ledger.live(), 16_000, "{}", pool.stats());
+    }
+    assert_eq!(ledger.allocations(), 16_000, "{}", pool.stats());
+    drop(pool);
+    ledger.assert_empty();
+}
+
+/// Blocks that come back one by one, as those of classes too large for a thread's cache do, are kept as long as the bound allows.
+#[test]
+fn single_blocks_are_kept_up_to_the_idle_limit() {
+    let ledger = Ledger::new();
+    let builder = Pool::builder_in(ledger.clone()).idle_limit(MIB).local_limit(4096);
+    let pool = builder.collect(Collect::Manual).recycle(Recycle::Always).build().unwrap();
+    drop((0..512).map(|_| pool.get(2048)).collect::<Vec<_>>());
+    let stats = pool.stats();
+    assert_eq!((stats.idle_bytes, ledger.live()), (MIB, 512), "{stats}");
+    drop((0..512).map(|_| pool.get(2048)).collect::<Vec<_>>());
+    assert_eq!(ledger.allocations(), 512, "{}", pool.stats());
+    drop(pool);
+    ledger.assert_empty();
+}

@@ -25,7 +25,8 @@ impl Batch {
         self.len == 0
     }
 
-    /// Adds a block. There is room: a flush takes [`BATCH`] at most, and all others add one block to an empty batch.
+    /// Adds a block. There is room: a flush takes [`BATCH`] at most, and nobody fills a batch with more than it was found to have
+    /// room for.
     pub(crate) fn add(&mut self, block: NonNull<u8>) {
         debug_assert!(self.len < BATCH);
         if let Some(cell) = self.blocks.get_mut(self.len) {

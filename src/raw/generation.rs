@@ -7,8 +7,9 @@ use crate::raw::block::{BATCH, Batch};
 use crate::raw::size_class::Class;
 use crate::sync::{ArrayQueue, AtomicPtr, AtomicU64, Backoff, Ordering};
 
-/// A bucket has so many cells at least, and at most; a cell takes a batch.
-const CELLS: (usize, usize) = if cfg!(loom) { (2, 2) } else { (16, 128) };
+/// A bucket has so many cells at least, and at most; a cell takes a batch, and 144 bytes. The default `idle_limit` in blocks of
+/// 4 KiB, one for each of 16 384 connections, fits in; for smaller ones more cells would weigh more than they are worth.
+const CELLS: (usize, usize) = if cfg!(loom) { (2, 2) } else { (16, 1024) };
 
 #[derive(Debug)]
 pub(crate) struct Bucket {
@@ -45,23 +46,30 @@ impl Bucket {
         Some(result)
     }
 
-    /// Reserves a cell, so that the batch that `fill` then makes cannot fail to get in. An empty batch cancels.
-    /// False if no cell was free.
-    pub(crate) fn store(&self, fill: impl FnOnce(&mut Batch)) -> bool {
-        if !self.reserve() {
-            return false;
+    /// Stores up to `most` blocks, which `fill` adds to a batch once their place is certain. False, and `fill` is not called:
+    /// there is none. A batch that stays empty gives its cell back.
+    pub(crate) fn store(&self, most: usize, fill: impl FnOnce(&mut Batch)) -> bool {
+        let joined = if self.reserve() {
+            Some(Batch::default())
+        } else {
+            // Blocks that came alone take many cells up: the oldest batch may have room for more. Its cell stays ours.
+            self.queue.pop()
+        };
+        let Some(mut batch) = joined else { return false };
+        let before = batch.len();
+        let fits = before + most <= BATCH;
+        if fits {
+            fill(&mut batch);
         }
-        let mut batch = Batch::default();
-        fill(&mut batch);
         if batch.is_empty() {
             // Release: pairs with the Acquire of `reserve`.
             self.held.fetch_sub(ONE_CELL, Ordering::Release);
         } else {
             // Relaxed: a figure; the queue publishes the blocks.
-            self.held.fetch_add(batch.len() as u64, Ordering::Relaxed);
+            self.held.fetch_add((batch.len() - before) as u64, Ordering::Relaxed);
             self.push(batch);
         }
-        true
+        fits
     }
 
     fn reserve(&self) -> bool {

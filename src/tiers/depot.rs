@@ -46,7 +46,7 @@ impl Depot {
         })
     }
 
-    /// Stores a batch of up to `most` blocks, which `fill` makes once their place and budget are reserved. False, and
+    /// Stores up to `most` blocks, which `fill` adds to a batch once their place and budget are reserved. False, and
     /// `fill` is not called: there is no room.
     pub(crate) fn store(&self, class: Class, most: usize, budget: &Budget, fill: impl FnOnce(&mut Batch)) -> bool {
         let size = self.sizes.size(class);
@@ -56,9 +56,10 @@ impl Depot {
         let mut stored = 0;
         let done = self.generation.read(|depot| {
             let Some(bucket) = depot.bucket_or_make(class, self.bucket_bytes / size) else { return false };
-            bucket.store(|batch| {
+            bucket.store(most, |batch| {
+                let before = batch.len();
                 fill(batch);
-                stored = batch.len();
+                stored = batch.len() - before;
             })
         });
         budget.unreserve((most - stored) * size);
