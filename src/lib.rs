@@ -48,5 +48,5 @@ pub use crate::{
 
 pub use crate::{
     error::{BuildError, GetError},
-    stats::{ClassStats, Collected, CollectorState, Freed, Stats},
+    stats::{ClassStats, Collected, CollectorState, Discarded, Freed, Stats},
 };
