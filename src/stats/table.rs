@@ -113,19 +113,19 @@ impl Display for ClassStats {
 }
 
 fn head(f: &mut Formatter<'_>) -> fmt::Result {
-    write!(f, "{:>10} {:>7} {:>7} {:>7} {:>12}", "class", "in use", "idle", "peak", "gets")?;
+    write!(f, "{:>9} {:>7} {:>7} {:>7} {:>13}", "class", "in use", "idle", "peak", "gets")?;
     write!(f, " {:>7} {:>7} {:>8} {:>6}", "local %", "depot %", "victim %", "miss %")?;
-    writeln!(f, " {:>10} {:>9} {:>9} {:>9}", "misses", "discarded", "trimmed", "purged")
+    writeln!(f, " {:>11} {:>10} {:>10} {:>10}", "misses", "discarded", "trimmed", "purged")
 }
 
 fn row(f: &mut Formatter<'_>, class: &ClassStats) -> fmt::Result {
     let name = if class.size == 0 { "all".to_owned() } else { Bytes(class.size).to_string() };
-    write!(f, "{name:>10} {:>7} {:>7} {:>7} {:>12}", class.in_use, class.idle, class.peak, class.gets())?;
+    write!(f, "{name:>9} {:>7} {:>7} {:>7} {:>13}", class.in_use, class.idle, class.peak, class.gets())?;
     let [local, depot, victim, miss] =
         [class.local_rate(), class.depot_rate(), class.victim_rate(), class.miss_rate()].map(|share| share * 100.0);
     write!(f, " {local:>7.2} {depot:>7.2} {victim:>8.2} {miss:>6.2}")?;
     let discarded = class.discarded.total();
-    writeln!(f, " {:>10} {discarded:>9} {:>9} {:>9}", class.misses, class.trimmed, class.purged)
+    writeln!(f, " {:>11} {discarded:>10} {:>10} {:>10}", class.misses, class.trimmed, class.purged)
 }
 
 impl Display for Collected {
@@ -145,11 +145,12 @@ impl Display for Collected {
     }
 }
 
-/// Bytes in the largest unit that leaves at most four digits before the point: `640 B`, `4 KiB`, `1.5 MiB`.
+/// Bytes in the largest unit that leaves at most four digits before the point, exact for every size class: `640 B`, `4 KiB`,
+/// `1.25 MiB`.
 struct Bytes(usize);
 
 impl Display for Bytes {
-    #[expect(clippy::cast_precision_loss, reason = "four digits are shown")]
+    #[expect(clippy::cast_precision_loss, reason = "six digits are shown")]
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let (mut value, mut unit) = (self.0 as f64, "B");
         for larger in ["KiB", "MiB", "GiB", "TiB"] {
@@ -159,7 +160,7 @@ impl Display for Bytes {
             value /= 1024.0;
             unit = larger;
         }
-        let digits = usize::from(value.fract() != 0.0);
+        let digits = [1.0, 10.0].iter().take_while(|scale| (value * **scale).fract() != 0.0).count();
         f.pad(&format!("{value:.digits$} {unit}"))
     }
 }

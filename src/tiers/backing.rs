@@ -97,17 +97,17 @@ impl<A: Allocator> Bytes<A> {
         size: usize,
         allocate: impl FnOnce() -> Result<NonNull<u8>, GetError>,
     ) -> Result<NonNull<u8>, GetError> {
-        if raise(&self.allocated, size, self.limit).is_none() {
+        let Some(now) = raise(&self.allocated, size, self.limit) else {
             return Err(GetError::LimitReached {
                 requested: size,
                 allocated: self.allocated.load(Relaxed),
                 limit: self.limit,
             });
-        }
+        };
         let covered = Lower(&self.allocated, size);
         let block = allocate()?;
         core::mem::forget(covered);
-        raise_peak(&self.peak, self.allocated.load(Relaxed) as u64);
+        raise_peak(&self.peak, now as u64);
         Ok(block)
     }
 
