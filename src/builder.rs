@@ -19,7 +19,8 @@ const LARGEST_CLASS: usize = 1 << if usize::BITS == 64 { 52 } else { usize::BITS
 /// The largest `align`: a huge page.
 const LARGEST_ALIGN: usize = 2 << 20;
 
-/// Settings for a pool; from [`Pool::builder`] or [`Pool::builder_in`].
+/// Settings for a pool; from [`Pool::builder`] or [`Pool::builder_in`]. What each is good for, and which figure says so:
+/// [`docs::tuning`](crate::docs::tuning).
 ///
 /// ```
 /// use millpond::{Collect, Pool};
@@ -80,34 +81,38 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
 
 impl<A: Allocator + Send + Sync + 'static> Builder<A> {
     /// The size of the smallest blocks in bytes; smaller requests get one of these. Rounded up to a power of two, from
-    /// 16. Default 256.
+    /// 16. Default 256: below, a good allocator is about as fast.
     pub fn min_class(mut self, bytes: usize) -> Self {
         self.min_class = bytes;
         self
     }
 
     /// The size of the largest blocks that are pooled, in bytes; rounded up to a size class. A larger request is
-    /// served from the allocator, exactly, and freed on drop. Default 4 MiB.
+    /// served from the allocator, exactly, and freed on drop. Default 4 MiB, of which 16 blocks fit under the default
+    /// `idle_limit`.
     pub fn max_class(mut self, bytes: usize) -> Self {
         self.max_class = bytes;
         self
     }
 
-    /// The most bytes that the pool keeps idle, over all threads. From one block of the smallest class. Default 64 MiB.
+    /// The most bytes that the pool keeps idle, over all threads; half of them at most in the threads' own caches. From one
+    /// block of the smallest class. Default 64 MiB: 1024 buffers of 64 KiB, and 8 threads that keep all of `local_limit`.
     pub fn idle_limit(mut self, bytes: usize) -> Self {
         self.idle_limit = bytes;
         self
     }
 
     /// The most bytes that the pool keeps idle for one thread. Classes above a quarter of it have no per-thread cache.
-    /// From one block of the smallest class. Default 4 MiB.
+    /// From one block of the smallest class. Default 4 MiB: the 64 blocks of a class that a thread keeps at most, at 64 KiB
+    /// each, and 4 of 1 MiB.
     pub fn local_limit(mut self, bytes: usize) -> Self {
         self.local_limit = bytes;
         self
     }
 
     /// The most bytes that the pool holds from its allocator, idle and in use together; exact. Beyond it `try_get`
-    /// fails and `get` panics. From one block of the smallest class. Default: none.
+    /// fails and `get` panics. From one block of the smallest class. Default: none, as only the process knows what it may
+    /// use.
     pub fn limit(mut self, bytes: usize) -> Self {
         self.limit = Some(bytes);
         self
@@ -121,13 +126,15 @@ impl<A: Allocator + Send + Sync + 'static> Builder<A> {
     }
 
     /// Overwrites the whole capacity of a buffer with zeroes when it is dropped or grows out of its block. For secrets;
-    /// costs what writing the capacity costs. Default: no.
+    /// costs what writing the capacity costs. Default: no, as a buffer comes back empty: safe code cannot read what was in
+    /// it.
     pub fn zero_on_return(mut self, zero: bool) -> Self {
         self.zero_on_return = zero;
         self
     }
 
-    /// When to collect. Default: in the background, every 10 s.
+    /// When to collect. Default: in the background, every 10 s, so that memory is free 10 to 20 s after its last use: longer
+    /// than most pauses between bursts.
     pub fn collect(mut self, collect: Collect) -> Self {
         self.collect = collect;
         self
@@ -146,7 +153,8 @@ impl<A: Allocator + Send + Sync + 'static> Builder<A> {
         self
     }
 
-    /// Whether to recycle blocks at all. Default: [`Recycle::Auto`].
+    /// Whether to recycle blocks at all. Default: [`Recycle::Auto`], so that tools which look for misused memory see through
+    /// the pool.
     pub fn recycle(mut self, recycle: Recycle) -> Self {
         self.recycle = recycle;
         self

@@ -6,3 +6,6 @@ pub mod design {}
 
 #[doc = include_str!("../docs/safety.md")]
 pub mod safety {}
+
+#[doc = include_str!("../docs/tuning.md")]
+pub mod tuning {}

@@ -51,5 +51,5 @@ pub use crate::{
 pub use crate::{
     error::{BuildError, GetError},
     pressure::Pressure,
-    stats::{ClassStats, Collected, CollectorState, Freed, Stats},
+    stats::{ClassStats, Collected, CollectorState, Discarded, Freed, Stats},
 };

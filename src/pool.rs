@@ -203,6 +203,7 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
         used.unwrap_or_else(|| match &*self.seed {
             Some((_, config)) => Stats {
                 idle_limit: config.idle_limit,
+                local_limit: config.local_limit,
                 limit: config.limit_if_any(),
                 collector: match config.collect {
                     Collect::Manual => CollectorState::Manual,

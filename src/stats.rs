@@ -1,7 +1,8 @@
 //! Snapshots of a pool's figures: plain data, printed as tables.
 #![forbid(unsafe_code)]
 
-use core::fmt;
+mod table;
+
 use core::time::Duration;
 
 use crate::pressure::Pressure;
@@ -10,7 +11,10 @@ use crate::pressure::Pressure;
 ///
 /// Exact while no thread uses the pool; beside running requests each figure is right at some moment during the call,
 /// not all at the same one. `allocated = in use + idle` holds at rest, per class and in bytes; idle is counted where
-/// the blocks lie, not by subtraction.
+/// the blocks lie, not by subtraction. So does `misses = allocated + discarded + trimmed + purged + passed`, per class.
+///
+/// Printed, it is a table; [`docs::tuning`](crate::docs::tuning) says how to read it, and which knob belongs to which
+/// figure.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Stats {
@@ -20,11 +24,12 @@ pub struct Stats {
     pub oversize_in_use: usize,
     /// Their bytes.
     pub oversize_bytes: usize,
-    /// How many buffers above the largest class have been handed out.
+    /// How many buffers above the largest class have been handed out. Each was an allocation: many ask for a larger
+    /// `max_class`.
     pub oversize_gets: u64,
     /// Bytes held from the allocator behind the pool: in use and idle.
     pub allocated_bytes: usize,
-    /// The most that `allocated_bytes` ever was.
+    /// The most that `allocated_bytes` ever was: what `limit` must leave room for.
     pub peak_bytes: usize,
     /// Bytes in buffers that are out.
     pub in_use_bytes: usize,
@@ -32,16 +37,47 @@ pub struct Stats {
     pub idle_bytes: usize,
     /// Bytes of `idle_limit` that are spoken for: idle in the depot or victim, or lent to threads.
     pub reserved_bytes: usize,
-    /// The part of `reserved_bytes` that is lent to threads.
+    /// The most that `reserved_bytes` ever was. Far below `idle_limit`, that could be lower and nothing would change.
+    pub peak_reserved_bytes: usize,
+    /// The part of `reserved_bytes` that is lent to threads; half of `idle_limit` at most.
     pub leased_bytes: usize,
+    /// The most that `leased_bytes` ever was.
+    pub peak_leased_bytes: usize,
+    /// The part of `leased_bytes` that is lent to the one thread that has most.
+    pub slot_bytes: usize,
+    /// The most that one thread was ever lent. Far below `local_limit`, that could be lower and nothing would change.
+    pub peak_slot_bytes: usize,
     /// The bound on `idle_bytes`.
     pub idle_limit: usize,
+    /// The bound on `slot_bytes`.
+    pub local_limit: usize,
     /// The bound on `allocated_bytes`, if there is one.
     pub limit: Option<usize>,
-    /// Threads (living, or dead with their place not taken yet) that keep blocks of their own.
+    /// Times that a thread could cover not one block more, as it had been lent all of `local_limit`. It then moved blocks
+    /// to the depot, or left them there.
+    pub refused_by_local_limit: u64,
+    /// The same, as all threads together had been lent half of `idle_limit`, or all of it was spoken for.
+    pub refused_by_idle_limit: u64,
+    /// Gets that failed at `limit`, and are in no other figure. A buffer that grows where twice its capacity does not fit,
+    /// but what it needs does, counts here once and then as the get that it is.
+    pub limit_failed: u64,
+    /// Gets that met `limit` and were served after all idle blocks had been freed for them.
+    pub limit_saved: u64,
+    /// Threads (living, or dead with their place not taken yet) that keep blocks of their own. As places are not given up,
+    /// it is also the most threads that used the pool at one time.
     pub slots: usize,
-    /// Collections and purges that ran to their end.
+    /// Collections that ran to their end.
     pub collections: u64,
+    /// How many of them could not enter some thread's cache, as its owner was inside.
+    pub collections_skipping: u64,
+    /// The longest of them.
+    pub longest_collection: Duration,
+    /// What the last of them did; none before the first. Beside one that is running it may be of both.
+    pub last_collection: Option<Collected>,
+    /// Purges that ran to their end: by [`Pool::purge`](crate::Pool::purge), and by gets at `limit`.
+    pub purges: u64,
+    /// The longest of them. A get at `limit` waits for its purge.
+    pub longest_purge: Duration,
     /// Retired generations whose memory waits for slow readers: 0 or 1.
     pub shells_waiting: usize,
     /// Panics of the allocator behind the pool while it took a block back; each may have lost that block.
@@ -65,10 +101,13 @@ pub struct Stats {
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct ClassStats {
-    /// Bytes in a block of this class.
+    /// Bytes in a block of this class; 0 in the sum of several.
     pub size: usize,
     /// Blocks held from the allocator: in use and idle.
     pub allocated: usize,
+    /// The most that `allocated` ever was. Times `size`, the idle bytes with which its busiest moment could come again without
+    /// a miss.
+    pub peak: usize,
     /// Blocks in buffers that are out.
     pub in_use: usize,
     /// Blocks that wait for a get, in all tiers.
@@ -82,11 +121,26 @@ pub struct ClassStats {
     /// Gets that found none and went to the allocator.
     pub misses: u64,
     /// Blocks freed by a drop because no tier had room.
-    pub discarded: u64,
+    pub discarded: Discarded,
     /// Blocks freed by collections.
     pub trimmed: u64,
     /// Blocks freed by purges.
     pub purged: u64,
+    /// Blocks freed by a drop because the pool recycles none: [`Recycle::Never`](crate::Recycle::Never).
+    pub passed: u64,
+}
+
+/// Blocks that a drop freed because no tier had room, by the reason why the depot had none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Discarded {
+    /// All of `idle_limit` was spoken for.
+    pub over_budget: u64,
+    /// Every cell of the class's bucket was taken. A cell holds up to 16 blocks that a thread gave up together, but one
+    /// alone where the class has no per-thread cache, as it is above a quarter of `local_limit`.
+    pub bucket_full: u64,
+    /// The pool is older than a `fork`, and this is the child; or there was no memory for a bucket.
+    pub no_depot: u64,
 }
 
 /// Who collects a pool.
@@ -158,128 +212,99 @@ impl Collected {
     }
 }
 
+impl Discarded {
+    /// For all reasons.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.over_budget + self.bucket_full + self.no_depot
+    }
+}
+
 impl ClassStats {
     /// Gets of all kinds.
     #[must_use]
     pub fn gets(&self) -> u64 {
         self.local_hits + self.depot_hits + self.victim_hits + self.misses
     }
+
+    /// The share of gets, 0 to 1, that needed no allocation; 0 before the first get, as all shares are.
+    #[must_use]
+    pub fn hit_rate(&self) -> f64 {
+        self.share(self.gets() - self.misses)
+    }
+
+    /// The share of gets that the thread's own cache served.
+    #[must_use]
+    pub fn local_rate(&self) -> f64 {
+        self.share(self.local_hits)
+    }
+
+    /// The share of gets that the depot served.
+    #[must_use]
+    pub fn depot_rate(&self) -> f64 {
+        self.share(self.depot_hits)
+    }
+
+    /// The share of gets that the victim served.
+    #[must_use]
+    pub fn victim_rate(&self) -> f64 {
+        self.share(self.victim_hits)
+    }
+
+    /// The share of gets that allocated.
+    #[must_use]
+    pub fn miss_rate(&self) -> f64 {
+        self.share(self.misses)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
+    fn share(&self, gets: u64) -> f64 {
+        gets as f64 / self.gets().max(1) as f64
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.allocated += other.allocated;
+        self.peak += other.peak;
+        self.in_use += other.in_use;
+        self.idle += other.idle;
+        self.local_hits += other.local_hits;
+        self.depot_hits += other.depot_hits;
+        self.victim_hits += other.victim_hits;
+        self.misses += other.misses;
+        self.discarded.over_budget += other.discarded.over_budget;
+        self.discarded.bucket_full += other.discarded.bucket_full;
+        self.discarded.no_depot += other.discarded.no_depot;
+        self.trimmed += other.trimmed;
+        self.purged += other.purged;
+        self.passed += other.passed;
+    }
 }
 
 impl Stats {
+    /// The sum of all classes. Its `peak` is that of their peaks, which need not have been at the same time.
+    ///
+    /// ```
+    /// use millpond::{Pool, Recycle};
+    ///
+    /// let pool = Pool::builder().recycle(Recycle::Always).build()?;
+    /// for _ in 0..4 {
+    ///     drop((pool.get(4096), pool.get(64 << 10)));
+    /// }
+    /// let total = pool.stats().total();
+    /// assert_eq!((total.gets(), total.misses, total.idle), (8, 2, 2));
+    /// assert_eq!(total.local_rate(), 0.75);
+    /// # Ok::<(), millpond::BuildError>(())
+    /// ```
+    #[must_use]
+    pub fn total(&self) -> ClassStats {
+        let mut total = ClassStats::default();
+        self.classes.iter().for_each(|class| total.add(class));
+        total
+    }
+
     /// The share of gets of pooled sizes, 0 to 1, that needed no allocation; 0 before the first get.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
     pub fn hit_rate(&self) -> f64 {
-        let gets: u64 = self.classes.iter().map(ClassStats::gets).sum();
-        let misses: u64 = self.classes.iter().map(|class| class.misses).sum();
-        if gets == 0 { 0.0 } else { (gets - misses) as f64 / gets as f64 }
-    }
-}
-
-/// Bytes in the largest unit that leaves at most four digits before the point: `640 B`, `4 KiB`, `1.5 MiB`.
-struct Bytes(usize);
-
-impl fmt::Display for Bytes {
-    #[expect(clippy::cast_precision_loss, reason = "four digits are shown")]
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (mut value, mut unit) = (self.0 as f64, "B");
-        for larger in ["KiB", "MiB", "GiB", "TiB"] {
-            if value < 1024.0 {
-                break;
-            }
-            value /= 1024.0;
-            unit = larger;
-        }
-        let digits = usize::from(value.fract() != 0.0);
-        f.pad(&format!("{value:.digits$} {unit}"))
-    }
-}
-
-impl fmt::Display for Stats {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{:>10} {:>9} {:>9} {:>9} {:>13} {:>11} {:>11} {:>11} {:>10} {:>10} {:>10}",
-            "class",
-            "allocated",
-            "in use",
-            "idle",
-            "local hits",
-            "depot",
-            "victim",
-            "misses",
-            "discarded",
-            "trimmed",
-            "purged"
-        )?;
-        for class in &self.classes {
-            writeln!(
-                f,
-                "{:>10} {:>9} {:>9} {:>9} {:>13} {:>11} {:>11} {:>11} {:>10} {:>10} {:>10}",
-                Bytes(class.size),
-                class.allocated,
-                class.in_use,
-                class.idle,
-                class.local_hits,
-                class.depot_hits,
-                class.victim_hits,
-                class.misses,
-                class.discarded,
-                class.trimmed,
-                class.purged
-            )?;
-        }
-        writeln!(
-            f,
-            "oversize: {} in use, {}, {} handed out",
-            self.oversize_in_use,
-            Bytes(self.oversize_bytes),
-            self.oversize_gets
-        )?;
-        write!(
-            f,
-            "allocated {} (peak {}) = in use {} + idle {}; idle limit {}, limit ",
-            Bytes(self.allocated_bytes),
-            Bytes(self.peak_bytes),
-            Bytes(self.in_use_bytes),
-            Bytes(self.idle_bytes),
-            Bytes(self.idle_limit)
-        )?;
-        match self.limit {
-            Some(limit) => writeln!(f, "{}", Bytes(limit))?,
-            None => writeln!(f, "none")?,
-        }
-        writeln!(
-            f,
-            "hit rate {:.2} %; {} slots, {} leased to them; {} collections, {} shells waiting; collector: {:?}",
-            self.hit_rate() * 100.0,
-            self.slots,
-            Bytes(self.leased_bytes),
-            self.collections,
-            self.shells_waiting,
-            self.collector
-        )?;
-        if self.release_panics > 0 {
-            writeln!(f, "the allocator panicked {} times while it took a block back", self.release_panics)?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Collected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.already_running {
-            return writeln!(f, "nothing: another thread is collecting");
-        }
-        writeln!(f, "{:>8} {:>10} {:>12}", "tier", "blocks", "bytes")?;
-        for (tier, freed) in [("local", self.local), ("depot", self.depot), ("victim", self.victim)] {
-            writeln!(f, "{tier:>8} {:>10} {:>12}", freed.blocks, Bytes(freed.bytes))?;
-        }
-        writeln!(
-            f,
-            "{} slots visited, {} skipped; {} shells waiting; {:?}",
-            self.slots, self.slots_skipped, self.shells_waiting, self.elapsed
-        )
+        self.total().hit_rate()
     }
 }

@@ -203,6 +203,8 @@ mod later {
             pool.collect();
             let collected = pool.collect();
             assert!(collected.slots > 0 && collected.slots_skipped == collected.slots, "{collected}");
+            let stats = pool.stats();
+            assert_eq!((stats.collections, stats.collections_skipping), (3, 2), "{stats}");
             assert!(collected.victim.blocks > 0, "the shared tiers need no call: {collected}");
             let allocations = ledger.allocations();
             drop((0..10).map(|_| pool.get(3000)).collect::<Vec<_>>());

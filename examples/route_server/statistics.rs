@@ -45,11 +45,12 @@ fn json(stats: &Stats) -> Value {
                 "in_use": class.in_use,
                 "idle": class.idle,
                 "allocated": class.allocated,
+                "peak": class.peak,
                 "local_hits": class.local_hits,
                 "depot_hits": class.depot_hits,
                 "victim_hits": class.victim_hits,
                 "misses": class.misses,
-                "discarded": class.discarded,
+                "discarded": class.discarded.total(),
                 "trimmed": class.trimmed,
             })
         })
@@ -57,6 +58,7 @@ fn json(stats: &Stats) -> Value {
     json!({
         "pooled": true,
         "allocated_bytes": stats.allocated_bytes,
+        "peak_bytes": stats.peak_bytes,
         "in_use_bytes": stats.in_use_bytes,
         "idle_bytes": stats.idle_bytes,
         "collections": stats.collections,

@@ -61,8 +61,7 @@ impl<B: Backing> Core<B> {
         Ok(got.lent)
     }
 
-    /// At the limit, frees what is idle and tries again. While another thread is collecting it tries until that one is
-    /// done, and then purges itself; all for [`PATIENCE`] at most.
+    /// What a get that failed does: at the limit it purges and tries again, and what came of it is counted.
     ///
     /// # Safety
     /// The caller holds a handle or a unit.
@@ -71,10 +70,26 @@ impl<B: Backing> Core<B> {
         error: GetError,
         again: impl Fn() -> Result<R, GetError>,
     ) -> Result<R, GetError> {
-        match error {
-            GetError::LimitReached { requested, limit, .. } if requested <= limit => {}
-            _ => return Err(error),
+        let GetError::LimitReached { requested, limit, .. } = error else { return Err(error) };
+        // SAFETY: passed on.
+        let result = if requested <= limit { unsafe { Self::purge_and_try(core, error, again) } } else { Err(error) };
+        if matches!(result, Ok(_) | Err(GetError::LimitReached { .. })) {
+            // SAFETY: the caller's handle or unit keeps the core.
+            unsafe { core.as_ref() }.tiers.count_at_limit(result.is_ok());
         }
+        result
+    }
+
+    /// At the limit, frees what is idle and tries again. While another thread is collecting it tries until that one is
+    /// done, and then purges itself; all for [`PATIENCE`] at most.
+    ///
+    /// # Safety
+    /// The caller holds a handle or a unit.
+    unsafe fn purge_and_try<R>(
+        core: NonNull<Self>,
+        error: GetError,
+        again: impl Fn() -> Result<R, GetError>,
+    ) -> Result<R, GetError> {
         // Collecting needs a handle, or it could run beside the closer.
         // SAFETY: passed on.
         let Some(handle) = (unsafe { Self::upgrade(core) }) else { return Err(error) };

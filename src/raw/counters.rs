@@ -8,7 +8,7 @@ use crate::sync::{Figure, Ordering::Relaxed};
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Why {
     /// No tier had room for it.
-    Discarded,
+    Discarded(NoRoom),
     /// A collection found it idle.
     Trimmed,
     /// A purge took all that is idle.
@@ -17,39 +17,54 @@ pub(crate) enum Why {
     Closed,
 }
 
+/// Why the depot has no room for a block, or a batch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum NoRoom {
+    /// It would pass `idle_limit`.
+    Budget,
+    /// Every cell of the class's bucket is spoken for.
+    Bucket,
+    /// There is no bucket, and none can be made; or the pool is a parent's, from before a `fork`.
+    Depot,
+}
+
 /// What happened to one class away from the slots. Slots count their own gets and puts without read-modify-writes.
 #[derive(Debug, Default)]
 pub(crate) struct ClassCounters {
     /// Blocks held from the backing.
     pub(crate) allocated: Figure,
+    /// The most that `allocated` was.
+    pub(crate) peak: Figure,
     pub(crate) depot_hits: Figure,
     pub(crate) victim_hits: Figure,
     pub(crate) misses: Figure,
     /// Gets and puts that no slot counted.
     pub(crate) shared_gets: Figure,
     pub(crate) shared_puts: Figure,
-    pub(crate) discarded: Figure,
+    pub(crate) over_budget: Figure,
+    pub(crate) bucket_full: Figure,
+    pub(crate) no_depot: Figure,
     pub(crate) trimmed: Figure,
     pub(crate) purged: Figure,
+    pub(crate) passed: Figure,
 }
 
 #[derive(Debug)]
 pub(crate) struct Counters {
     classes: Box<[ClassCounters]>,
-    /// Collections and purges that ran.
-    pub(crate) collections: Figure,
-    /// Shells that wait, as of the last collection.
-    pub(crate) shells: Figure,
     pub(crate) release_panics: Figure,
+    /// Gets that the limit failed, and those that a purge saved from it.
+    pub(crate) limit_failed: Figure,
+    pub(crate) limit_saved: Figure,
 }
 
 impl Counters {
     pub(crate) fn new(classes: usize) -> Self {
         Self {
             classes: (0..classes).map(|_| ClassCounters::default()).collect(),
-            collections: Figure::new(0),
-            shells: Figure::new(0),
             release_panics: Figure::new(0),
+            limit_failed: Figure::new(0),
+            limit_saved: Figure::new(0),
         }
     }
 
@@ -57,15 +72,24 @@ impl Counters {
         &self.classes[class.index()]
     }
 
+    /// Counts a block that came from the backing.
+    pub(crate) fn allocated(&self, class: Class) {
+        let counters = self.of(class);
+        add(&counters.misses);
+        raise_peak(&counters.peak, counters.allocated.fetch_add(1, Relaxed) + 1);
+    }
+
     /// Counts a block that went back to the backing.
     pub(crate) fn released(&self, class: Class, why: Why) {
         let counters = self.of(class);
         counters.allocated.fetch_sub(1, Relaxed);
         match why {
-            Why::Discarded => add(&counters.discarded),
+            Why::Discarded(NoRoom::Budget) => add(&counters.over_budget),
+            Why::Discarded(NoRoom::Bucket) => add(&counters.bucket_full),
+            Why::Discarded(NoRoom::Depot) => add(&counters.no_depot),
             Why::Trimmed => add(&counters.trimmed),
             Why::Purged => add(&counters.purged),
-            Why::Closed => {}
+            Why::Closed => add(&counters.passed),
         }
     }
 }
@@ -73,6 +97,13 @@ impl Counters {
 /// Adds one to a counter that any thread may write.
 pub(crate) fn add(counter: &Figure) {
     counter.fetch_add(1, Relaxed);
+}
+
+/// Raises a high-water mark, if it must: most calls only load it.
+pub(crate) fn raise_peak(peak: &Figure, now: u64) {
+    if peak.load(Relaxed) < now {
+        peak.fetch_max(now, Relaxed);
+    }
 }
 
 /// Adds one to a counter that only the caller writes: readers see some recent value, and no read-modify-write is paid.

@@ -4,7 +4,8 @@
 //! that the slot has leased. So the sum errs on the high side and `idle_limit` is never passed (I8).
 #![forbid(unsafe_code)]
 
-use crate::sync::{AtomicUsize, Ordering::Relaxed};
+use crate::raw::counters::raise_peak;
+use crate::sync::{AtomicUsize, Figure, Ordering::Relaxed};
 
 /// Credit is leased in chunks of this many bytes, so that a slot asks rarely.
 pub(crate) const LEASE: usize = 64 << 10;
@@ -17,16 +18,26 @@ pub(crate) struct Budget {
     reserved: AtomicUsize,
     /// The part of `reserved` that is leased; at most half of `limit`.
     leased: AtomicUsize,
+    /// The most that either was.
+    peak_reserved: Figure,
+    peak_leased: Figure,
 }
 
 impl Budget {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, reserved: AtomicUsize::new(0), leased: AtomicUsize::new(0) }
+        Self {
+            limit,
+            reserved: AtomicUsize::new(0),
+            leased: AtomicUsize::new(0),
+            peak_reserved: Figure::new(0),
+            peak_leased: Figure::new(0),
+        }
     }
 
     /// Covers `bytes`, or says no.
     pub(crate) fn reserve(&self, bytes: usize) -> bool {
-        raise(&self.reserved, bytes, self.limit)
+        let reserved = raise(&self.reserved, bytes, self.limit);
+        reserved.inspect(|now| raise_peak(&self.peak_reserved, *now as u64)).is_some()
     }
 
     pub(crate) fn unreserve(&self, bytes: usize) {
@@ -35,13 +46,12 @@ impl Budget {
 
     /// Covers `bytes` for a slot, or says no.
     pub(crate) fn lease(&self, bytes: usize) -> bool {
-        if !raise(&self.leased, bytes, self.limit / 2) {
-            return false;
-        }
+        let Some(leased) = raise(&self.leased, bytes, self.limit / 2) else { return false };
         if !self.reserve(bytes) {
             self.leased.fetch_sub(bytes, Relaxed);
             return false;
         }
+        raise_peak(&self.peak_leased, leased as u64);
         true
     }
 
@@ -55,17 +65,24 @@ impl Budget {
         self.limit
     }
 
-    pub(crate) fn reserved(&self) -> usize {
-        self.reserved.load(Relaxed)
+    /// Bytes covered now, and the most that it ever was.
+    pub(crate) fn reserved(&self) -> (usize, usize) {
+        (self.reserved.load(Relaxed), bytes(&self.peak_reserved))
     }
 
-    pub(crate) fn leased(&self) -> usize {
-        self.leased.load(Relaxed)
+    /// Bytes leased now, and the most that it ever was.
+    pub(crate) fn leased(&self) -> (usize, usize) {
+        (self.leased.load(Relaxed), bytes(&self.peak_leased))
     }
 }
 
-/// Adds `bytes` unless that passes `limit`.
-pub(crate) fn raise(counter: &AtomicUsize, bytes: usize, limit: usize) -> bool {
+/// Adds `bytes` and returns the sum, unless that passes `limit`.
+pub(crate) fn raise(counter: &AtomicUsize, bytes: usize, limit: usize) -> Option<usize> {
     let within = |now: usize| now.checked_add(bytes).filter(|sum| *sum <= limit);
-    counter.fetch_update(Relaxed, Relaxed, within).is_ok()
+    counter.fetch_update(Relaxed, Relaxed, within).ok().map(|before| before + bytes)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "it was a `usize`")]
+fn bytes(peak: &Figure) -> usize {
+    peak.load(Relaxed) as usize
 }

@@ -12,6 +12,8 @@ pub(crate) mod block;
 
 pub(crate) mod counters;
 
+pub(crate) mod history;
+
 pub(crate) mod lease;
 
 pub(crate) mod units;

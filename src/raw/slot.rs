@@ -4,11 +4,12 @@ use core::ptr::NonNull;
 
 use crate::alloc::FallibleBox;
 use crate::raw::block::Batch;
+use crate::raw::counters::add_owned;
 use crate::raw::lease::Budget;
 use crate::raw::magazine::{Inside, Magazine};
 use crate::raw::place::Place;
 use crate::raw::size_class::{Class, RANKS, Rank, SizeClasses};
-use crate::sync::{AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{AtomicU64, AtomicUsize, Figure, Ordering};
 
 #[derive(Debug)]
 #[repr(align(128))]
@@ -20,6 +21,18 @@ pub(crate) struct Slot {
     used: AtomicU64,
     /// Bytes of credit leased from the budget: what the magazines' `room` covers. Raised by the owner only.
     leased: AtomicUsize,
+    pub(crate) credit: Credit,
+}
+
+/// What came of asking for credit: figures that only the owner writes.
+#[derive(Debug, Default)]
+pub(crate) struct Credit {
+    /// The most bytes that were leased.
+    pub(crate) peak: Figure,
+    /// Times that not one block more could be covered: the slot has leased all that it may.
+    pub(crate) refused_slot: Figure,
+    /// The same, and the slots together have leased all that they may, or the budget is used up.
+    pub(crate) refused_budget: Figure,
 }
 
 /// How much a collection takes.
@@ -37,7 +50,17 @@ pub(crate) struct Revoked<'slot>(&'slot Slot, u64);
 
 impl Slot {
     pub(crate) fn new() -> Self {
-        Self { cells: core::array::from_fn(|_| Place::new()), used: AtomicU64::new(0), leased: AtomicUsize::new(0) }
+        Self {
+            cells: core::array::from_fn(|_| Place::new()),
+            used: AtomicU64::new(0),
+            leased: AtomicUsize::new(0),
+            credit: Credit::default(),
+        }
+    }
+
+    /// Bytes of credit leased now.
+    pub(crate) fn leased(&self) -> usize {
+        self.leased.load(Ordering::Relaxed)
     }
 
     /// The magazine for a length, if there is one already.
@@ -134,9 +157,14 @@ impl Slot {
     /// Leases credit for up to `blocks` more blocks of a class; at least for one, or it says no.
     pub(crate) fn lease(&self, inside: &Inside<'_>, size: usize, blocks: usize, limit: usize, budget: &Budget) -> bool {
         // Relaxed: only collectors write it meanwhile, and they lower it.
-        let leased = self.leased.load(Ordering::Relaxed);
-        let most = blocks.min(inside.coverable()).min(limit.saturating_sub(leased) / size);
+        let within = limit.saturating_sub(self.leased.load(Ordering::Relaxed)) / size;
+        let wanted = blocks.min(inside.coverable());
+        if wanted == 0 {
+            return false;
+        }
+        let most = wanted.min(within);
         if most == 0 {
+            add_owned(&self.credit.refused_slot);
             return false;
         }
         let blocks = if budget.lease(most * size) {
@@ -144,10 +172,13 @@ impl Slot {
         } else if most > 1 && budget.lease(size) {
             1
         } else {
+            add_owned(&self.credit.refused_budget);
             return false;
         };
+        let bytes = blocks * size;
         // Relaxed: a figure.
-        self.leased.fetch_add(blocks * size, Ordering::Relaxed);
+        let leased = self.leased.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.credit.peak.store(self.credit.peak.load(Ordering::Relaxed).max(leased as u64), Ordering::Relaxed);
         inside.cover(blocks);
         true
     }

@@ -7,9 +7,10 @@ use core::ptr::NonNull;
 
 use crate::alloc::Allocator;
 use crate::error::GetError;
+use crate::raw::counters::raise_peak;
 use crate::raw::lease::raise;
 use crate::raw::size_class::{Class, SizeClasses};
-use crate::sync::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use crate::sync::{AtomicU64, AtomicUsize, Figure, Ordering::Relaxed};
 
 /// What makes and releases blocks.
 pub(crate) trait Backing: Send + Sync + 'static {
@@ -37,7 +38,7 @@ pub(crate) struct Bytes<A> {
     limit: usize,
     /// Bytes held from the allocator. Raised before it is asked, lowered after it has taken a block back.
     allocated: AtomicUsize,
-    peak: AtomicUsize,
+    peak: Figure,
     oversize: Oversize,
 }
 
@@ -75,7 +76,7 @@ impl<A: Allocator> Bytes<A> {
             align,
             limit,
             allocated: AtomicUsize::new(0),
-            peak: AtomicUsize::new(0),
+            peak: Figure::new(0),
             oversize: Oversize::default(),
         }
     }
@@ -96,17 +97,17 @@ impl<A: Allocator> Bytes<A> {
         size: usize,
         allocate: impl FnOnce() -> Result<NonNull<u8>, GetError>,
     ) -> Result<NonNull<u8>, GetError> {
-        if !raise(&self.allocated, size, self.limit) {
+        let Some(now) = raise(&self.allocated, size, self.limit) else {
             return Err(GetError::LimitReached {
                 requested: size,
                 allocated: self.allocated.load(Relaxed),
                 limit: self.limit,
             });
-        }
+        };
         let covered = Lower(&self.allocated, size);
         let block = allocate()?;
         core::mem::forget(covered);
-        self.peak.fetch_max(self.allocated.load(Relaxed), Relaxed);
+        raise_peak(&self.peak, now as u64);
         Ok(block)
     }
 
@@ -150,8 +151,9 @@ impl<A: Allocator> Bytes<A> {
     }
 
     /// Bytes held now, and the most that it ever was.
+    #[expect(clippy::cast_possible_truncation, reason = "the peak was a `usize`")]
     pub(crate) fn allocated(&self) -> (usize, usize) {
-        (self.allocated.load(Relaxed), self.peak.load(Relaxed))
+        (self.allocated.load(Relaxed), self.peak.load(Relaxed) as usize)
     }
 }
 

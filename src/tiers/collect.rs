@@ -4,7 +4,7 @@ use core::ptr::NonNull;
 use std::sync::TryLockError;
 use std::time::Instant;
 
-use crate::raw::counters::{Why, add};
+use crate::raw::counters::Why;
 use crate::raw::generation::Generation;
 use crate::raw::size_class::Class;
 use crate::raw::slot::Reach;
@@ -40,9 +40,11 @@ impl<B: Backing> Tiers<B> {
             self.collect_shared(&mut turn, reach, why, &mut collected);
         }
         collected.shells_waiting = usize::from(turn.shell.is_some());
-        self.counters.shells.store(collected.shells_waiting as u64, Relaxed);
         collected.elapsed = start.elapsed();
-        add(&self.counters.collections);
+        match reach {
+            Reach::Idle => self.history.collected(&collected),
+            Reach::All => self.history.purged(&collected),
+        }
         collected
     }
 

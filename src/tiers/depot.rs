@@ -6,6 +6,7 @@ use core::ptr::NonNull;
 use crate::alloc::FallibleBox;
 use crate::raw::block::Batch;
 use crate::raw::config::Config;
+use crate::raw::counters::NoRoom;
 use crate::raw::generation::Generation;
 use crate::raw::lease::Budget;
 use crate::raw::reclaim::Shared;
@@ -46,21 +47,28 @@ impl Depot {
         })
     }
 
-    /// Stores up to `most` blocks, which `fill` adds to a batch once their place and budget are reserved. False, and
-    /// `fill` is not called: there is no room.
-    pub(crate) fn store(&self, class: Class, most: usize, budget: &Budget, fill: impl FnOnce(&mut Batch)) -> bool {
+    /// Stores up to `most` blocks, which `fill` adds to a batch once their place and budget are reserved. Where there is no
+    /// room `fill` is not called.
+    pub(crate) fn store(
+        &self,
+        class: Class,
+        most: usize,
+        budget: &Budget,
+        fill: impl FnOnce(&mut Batch),
+    ) -> Result<(), NoRoom> {
         let size = self.sizes.size(class);
         if !budget.reserve(most * size) {
-            return false;
+            return Err(NoRoom::Budget);
         }
         let mut stored = 0;
         let done = self.generation.read(|depot| {
-            let Some(bucket) = depot.bucket_or_make(class, self.bucket_bytes / size) else { return false };
-            bucket.store(most, |batch| {
+            let bucket = depot.bucket_or_make(class, self.bucket_bytes / size).ok_or(NoRoom::Depot)?;
+            let found_cell = bucket.store(most, |batch| {
                 let before = batch.len();
                 fill(batch);
                 stored = batch.len() - before;
-            })
+            });
+            if found_cell { Ok(()) } else { Err(NoRoom::Bucket) }
         });
         budget.unreserve((most - stored) * size);
         done

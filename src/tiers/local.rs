@@ -275,7 +275,7 @@ impl Local {
         self.slots.iter().flat_map(|slot| slot.used(&self.sizes))
     }
 
-    pub(crate) fn slots(&self) -> usize {
-        self.slots.iter().count()
+    pub(crate) fn slots(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.iter()
     }
 }

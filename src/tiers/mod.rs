@@ -20,9 +20,10 @@ use crate::error::GetError;
 use crate::raw::block::Batch;
 use crate::raw::config::Config;
 use crate::raw::contain::contain;
-use crate::raw::counters::{Counters, Why, add};
+use crate::raw::counters::{Counters, NoRoom, Why, add};
 use crate::raw::fork::Origin;
 use crate::raw::generation::Generation;
+use crate::raw::history::History;
 use crate::raw::home::Lent;
 use crate::raw::lease::Budget;
 use crate::raw::size_class::{Class, Rank};
@@ -46,6 +47,7 @@ pub(crate) struct Tiers<B> {
     victim: Victim,
     pub(crate) backing: B,
     counters: Counters,
+    history: History,
     /// Set when the pool closes: what comes back from then on is released.
     closed: AtomicBool,
     budget: CachePadded<Budget>,
@@ -84,6 +86,7 @@ impl<B: Backing> Tiers<B> {
             victim: Victim::new(config.classes, victim),
             backing,
             counters: Counters::new(classes),
+            history: History::default(),
             closed: AtomicBool::new(false),
             budget: CachePadded::new(Budget::new(config.idle_limit)),
             config,
@@ -139,8 +142,7 @@ impl<B: Backing> Tiers<B> {
 
     fn get_new(&self, own: Option<Own<'_>>, class: Class) -> Result<Got, GetError> {
         let block = self.backing.allocate(class)?;
-        add(&self.counters.of(class).misses);
-        add(&self.counters.of(class).allocated);
+        self.counters.allocated(class);
         let first = self.blocks.fetch_add(1, Relaxed) == 0;
         self.count_get(own, class);
         Ok(Got { lent: self.lent(block, own, class), first })
@@ -185,10 +187,10 @@ impl<B: Backing> Tiers<B> {
                 return Last(false);
             }
             // 2. The depot, alone in its batch.
-            if !this.store_shared(class, 1, |batch| batch.add(block)) {
+            if let Err(no_room) = this.store_shared(class, 1, |batch| batch.add(block)) {
                 // 3. No room: the block in hand goes back to the backing.
                 // SAFETY: (I2) the depot did not take it.
-                unsafe { this.release(class, block, Why::Discarded) };
+                unsafe { this.release(class, block, Why::Discarded(no_room)) };
             }
         } else {
             // SAFETY: (I2) the caller owns it.
@@ -212,7 +214,7 @@ impl<B: Backing> Tiers<B> {
         if let Room::AfterFlushOf(flushed) = room {
             // The block is in hand and its unit not counted back: that is what keeps the pool during the flush.
             let flush = |batch: &mut Batch| this.local.flush(own, flushed, class, &this.budget, batch);
-            if !this.store_shared(flushed, this.local.half(flushed), flush) {
+            if this.store_shared(flushed, this.local.half(flushed), flush).is_err() {
                 return false;
             }
             room = this.local.room(own, class, &this.budget);
@@ -223,8 +225,8 @@ impl<B: Backing> Tiers<B> {
     }
 
     /// Stores what `fill` makes in the depot, if that has room.
-    fn store_shared(&self, class: Class, most: usize, fill: impl FnOnce(&mut Batch)) -> bool {
-        !self.is_inherited() && self.depot.store(class, most, &self.budget, fill)
+    fn store_shared(&self, class: Class, most: usize, fill: impl FnOnce(&mut Batch)) -> Result<(), NoRoom> {
+        if self.is_inherited() { Err(NoRoom::Depot) } else { self.depot.store(class, most, &self.budget, fill) }
     }
 
     /// Whether the pool is a parent's, from before a `fork`. Then the tiers that threads share are neither taken from nor
@@ -250,6 +252,11 @@ impl<B: Backing> Tiers<B> {
         if contain(user_code) {
             add(&self.counters.release_panics);
         }
+    }
+
+    /// Counts a get that met the limit: a purge saved it, or it failed.
+    pub(crate) fn count_at_limit(&self, saved: bool) {
+        add(if saved { &self.counters.limit_saved } else { &self.counters.limit_failed });
     }
 
     fn count_get(&self, own: Option<Own<'_>>, class: Class) {

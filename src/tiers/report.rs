@@ -1,9 +1,12 @@
 //! Statistics: sums what slots and shared counters say.
 
+#[cfg(all(test, not(loom)))]
+mod tests;
+
 use crate::alloc::Allocator;
 use crate::raw::counters::ClassCounters;
 use crate::raw::size_class::{Class, MAX_CLASSES};
-use crate::stats::{ClassStats, Stats};
+use crate::stats::{ClassStats, Discarded, Stats};
 use crate::sync::{Figure, Ordering::Relaxed};
 use crate::tiers::Tiers;
 use crate::tiers::backing::{Backing, Bytes};
@@ -15,7 +18,31 @@ struct Magazines {
     idle: usize,
 }
 
+/// What the slots say of their credit.
+#[derive(Default)]
+struct Credit {
+    slots: usize,
+    /// The most that one has leased now, and that one ever had.
+    leased: usize,
+    peak: u64,
+    refused_slot: u64,
+    refused_budget: u64,
+}
+
 impl<B: Backing> Tiers<B> {
+    /// One walk over all slots.
+    fn credit(&self) -> Credit {
+        let mut sum = Credit::default();
+        for slot in self.local.slots() {
+            sum.slots += 1;
+            sum.leased = sum.leased.max(slot.leased());
+            sum.peak = sum.peak.max(slot.credit.peak.load(Relaxed));
+            sum.refused_slot += slot.credit.refused_slot.load(Relaxed);
+            sum.refused_budget += slot.credit.refused_budget.load(Relaxed);
+        }
+        sum
+    }
+
     /// One walk over all slots.
     fn magazines(&self) -> [Magazines; MAX_CLASSES] {
         let mut sums = [const { Magazines { gets: 0, puts: 0, idle: 0 } }; MAX_CLASSES];
@@ -48,6 +75,7 @@ impl<B: Backing> Tiers<B> {
         ClassStats {
             size: self.backing.size(class),
             allocated: shared(|c| &c.allocated) as usize,
+            peak: shared(|c| &c.peak) as usize,
             // Beside running requests the sums are not of one moment, so differences stop at zero.
             in_use: (gets.wrapping_sub(puts) as i64).max(0) as usize,
             idle: local.idle + idle_shared,
@@ -55,15 +83,21 @@ impl<B: Backing> Tiers<B> {
             depot_hits,
             victim_hits,
             misses,
-            discarded: shared(|c| &c.discarded),
+            discarded: Discarded {
+                over_budget: shared(|c| &c.over_budget),
+                bucket_full: shared(|c| &c.bucket_full),
+                no_depot: shared(|c| &c.no_depot),
+            },
             trimmed: shared(|c| &c.trimmed),
             purged: shared(|c| &c.purged),
+            passed: shared(|c| &c.passed),
         }
     }
 }
 
 impl<A: Allocator + Send + Sync + 'static> Tiers<Bytes<A>> {
     /// Without the background thread's part.
+    #[expect(clippy::cast_possible_truncation, reason = "the peak was a `usize`")]
     pub(crate) fn stats(&self) -> Stats {
         let magazines = self.magazines();
         let stats_of = |class: Class| self.class_stats(class, &magazines[class.index()]);
@@ -73,6 +107,11 @@ impl<A: Allocator + Send + Sync + 'static> Tiers<Bytes<A>> {
         let oversize = self.backing.oversize();
         let oversize_bytes = oversize.bytes.load(Relaxed);
         let (allocated_bytes, peak_bytes) = self.backing.allocated();
+        let (reserved_bytes, peak_reserved_bytes) = self.budget.reserved();
+        let (leased_bytes, peak_leased_bytes) = self.budget.leased();
+        let credit = self.credit();
+        let (collections, collections_skipping, longest_collection) = self.history.collections();
+        let (purges, _, longest_purge) = self.history.purges();
         Stats {
             oversize_in_use: oversize.blocks.load(Relaxed),
             oversize_bytes,
@@ -81,13 +120,27 @@ impl<A: Allocator + Send + Sync + 'static> Tiers<Bytes<A>> {
             peak_bytes,
             in_use_bytes: bytes(|class| class.in_use) + oversize_bytes,
             idle_bytes: bytes(|class| class.idle),
-            reserved_bytes: self.budget.reserved(),
-            leased_bytes: self.budget.leased(),
+            reserved_bytes,
+            peak_reserved_bytes,
+            leased_bytes,
+            peak_leased_bytes,
+            slot_bytes: credit.leased,
+            peak_slot_bytes: credit.peak as usize,
             idle_limit: self.budget.limit(),
+            local_limit: self.config.local_limit,
             limit: self.config.limit_if_any(),
-            slots: self.local.slots(),
-            collections: self.counters.collections.load(Relaxed),
-            shells_waiting: usize::from(self.counters.shells.load(Relaxed) > 0),
+            refused_by_local_limit: credit.refused_slot,
+            refused_by_idle_limit: credit.refused_budget,
+            limit_failed: self.counters.limit_failed.load(Relaxed),
+            limit_saved: self.counters.limit_saved.load(Relaxed),
+            slots: credit.slots,
+            collections,
+            collections_skipping,
+            longest_collection,
+            last_collection: self.history.last(),
+            purges,
+            longest_purge,
+            shells_waiting: self.history.shells_waiting(),
             release_panics: self.counters.release_panics.load(Relaxed),
             classes,
             ..Stats::default()

@@ -81,12 +81,15 @@ pub struct World {
     handles: Vec<Pool<Ledger>>,
     buffers: Vec<(PoolBuf<Ledger>, Vec<u8>)>,
     ledger: Ledger,
+    /// Blocks that the pool handed out, and gets that it could not serve.
+    gets: u64,
+    failed: u64,
 }
 
 impl World {
     pub fn new(setting: Setting) -> Self {
         let ledger = setting.ledger();
-        Self { handles: vec![setting.pool(&ledger)], buffers: Vec::new(), ledger }
+        Self { handles: vec![setting.pool(&ledger)], buffers: Vec::new(), ledger, gets: 0, failed: 0 }
     }
 
     /// Runs all, checks at the end that the books balance, drops everything and checks that nothing is left.
@@ -148,9 +151,13 @@ impl World {
         match pool.try_get(size) {
             Ok(buffer) => {
                 assert!(buffer.is_empty() && buffer.capacity() >= size.max(1));
+                self.gets += 1;
                 self.buffers.push((buffer, Vec::new()));
             }
-            Err(error) => assert!(matches!(error, GetError::LimitReached { .. }), "{error}"),
+            Err(error) => {
+                assert!(matches!(error, GetError::LimitReached { .. }), "{error}");
+                self.failed += 1;
+            }
         }
     }
 
@@ -166,6 +173,7 @@ impl World {
             return;
         };
         let Some((buffer, model)) = pick(&mut self.buffers, n) else { return };
+        let capacity = buffer.capacity();
         match op {
             Op::Extend(_, size, byte) => {
                 let bytes = vec![byte; size.bytes()];
@@ -200,6 +208,8 @@ impl World {
                 model.clear();
             }
         }
+        // Growth is a get, and always to a larger class.
+        self.gets += u64::from(buffer.capacity() != capacity);
         assert_eq!(buffer.len(), model.len());
         assert_eq!(*buffer, *model);
     }
@@ -209,6 +219,7 @@ impl World {
         let room = self.ledger.live_bytes() + (4 << 20) <= Setting::LIMIT;
         if let Some((buffer, model)) = pick(&mut self.buffers, n).filter(|_| room) {
             let copy = (buffer.clone(), model.clone());
+            self.gets += 1;
             self.buffers.push(copy);
         }
     }
@@ -224,11 +235,33 @@ impl World {
         let stats = pool.stats();
         for class in &stats.classes {
             assert_eq!(class.allocated, class.in_use + class.idle, "{stats}");
+            let out = class.discarded.total() + class.trimmed + class.purged + class.passed;
+            assert_eq!(class.misses, class.allocated as u64 + out, "{stats}");
+            assert!(class.allocated <= class.peak && class.peak as u64 <= class.misses, "{stats}");
         }
+        // The same against what the allocator saw.
+        let total = stats.total();
+        let (made, freed) = (self.ledger.allocations() as u64, self.ledger.deallocations() as u64);
+        assert_eq!(total.misses + stats.oversize_gets, made, "{stats}");
+        let oversize_freed = stats.oversize_gets - stats.oversize_in_use as u64;
+        let out = total.discarded.total() + total.trimmed + total.purged + total.passed;
+        assert_eq!(out + oversize_freed, freed, "{stats}");
+        assert_eq!(total.gets() + stats.oversize_gets, self.gets, "{stats}");
+        // A growth that fits only where it does not double fails once on the way.
+        assert!(stats.limit_failed >= self.failed, "{stats}");
+        assert_eq!(stats.peak_bytes, self.ledger.peak_bytes(), "{stats}");
         assert_eq!(stats.allocated_bytes, stats.in_use_bytes + stats.idle_bytes, "{stats}");
         assert_eq!(stats.allocated_bytes, self.ledger.live_bytes(), "{stats}");
         assert!(stats.idle_bytes <= stats.reserved_bytes && stats.reserved_bytes <= stats.idle_limit, "{stats}");
         assert!(stats.leased_bytes <= stats.idle_limit / 2, "{stats}");
+        for (now, peak, bound) in [
+            (stats.allocated_bytes, stats.peak_bytes, stats.limit.unwrap_or(usize::MAX)),
+            (stats.reserved_bytes, stats.peak_reserved_bytes, stats.idle_limit),
+            (stats.leased_bytes, stats.peak_leased_bytes, stats.idle_limit / 2),
+            (stats.slot_bytes, stats.peak_slot_bytes, stats.local_limit),
+        ] {
+            assert!(now <= peak && peak <= bound, "{stats}");
+        }
         let out: usize = self.buffers.iter().map(|(buffer, _)| buffer.capacity()).sum();
         assert_eq!(stats.in_use_bytes, out, "{stats}");
     }

@@ -4,12 +4,14 @@ use core::ptr::NonNull;
 
 use proptest::collection::vec;
 use proptest::prelude::{Strategy, any, prop_oneof};
+use proptest::sample::select;
 use proptest::{prop_assert, prop_assert_eq, proptest};
 
-use super::{MAGAZINE, Magazine};
+use super::{GET, MAGAZINE, Magazine};
 use crate::raw::block::{BATCH, Batch};
 use crate::raw::home::Home;
 use crate::raw::size_class::Class;
+use crate::sync::Ordering::Relaxed;
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -54,9 +56,17 @@ fn block(number: usize) -> NonNull<u8> {
 
 proptest! {
     #[test]
-    fn it_holds_and_counts_what_a_vector_does(capacity in 2..=MAGAZINE, steps in vec(steps(), 0..150)) {
+    fn it_holds_and_counts_what_a_vector_does(
+        capacity in 2..=MAGAZINE,
+        steps in vec(steps(), 0..150),
+        // Local hits that it has behind it, and as many of other tiers: none, about to fill 32 bits, more than those.
+        before in select([0, (1 << 32) - 20, 1 << 40].as_slice()),
+    ) {
         let magazine = Magazine::new(Home::shared(Class::new(3), 448, NonNull::dangling()), capacity);
-        let mut model = Model::default();
+        magazine.enter().unwrap().entered.word += before * GET;
+        magazine.served.store(before, Relaxed);
+        magazine.moved.store(before, Relaxed);
+        let mut model = Model { gets: 2 * before, puts: 2 * before, ..Model::default() };
         let mut numbers = 1..;
         for step in steps {
             match step {
