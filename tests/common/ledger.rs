@@ -103,6 +103,11 @@ impl Ledger {
         self.book().live.len()
     }
 
+    /// Whether the block at this address is out.
+    pub fn holds(&self, block: usize) -> bool {
+        self.book().live.contains_key(&block)
+    }
+
     pub fn live_bytes(&self) -> usize {
         self.book().live_bytes
     }
