@@ -11,7 +11,7 @@ mod common;
 #[path = "common/cores.rs"]
 mod cores;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -240,7 +240,7 @@ fn round(seed: u64, threads: u64) -> u64 {
     let sent = Arc::new(ArrayQueue::new(64));
     // However many, they have about as much to do together.
     let operations = 2000 * (4 * cores::count()).clamp(12, 64) as u64 / threads;
-    let here = Arc::new(AtomicUsize::new(0));
+    let here = Arc::new(AtomicU64::new(0));
     let workers: Vec<_> = (1..=threads)
         .map(|n| {
             let (pool, sent, here) = (pool.clone(), sent.clone(), here.clone());
@@ -249,7 +249,7 @@ fn round(seed: u64, threads: u64) -> u64 {
                 drop(get(&pool, owners, 300, n << 32 | u64::MAX >> 32, 0));
                 here.fetch_add(1, Relaxed);
                 // Each has a slot, and all at the same time.
-                while here.load(Relaxed) < threads as usize {
+                while here.load(Relaxed) < threads {
                     std::thread::yield_now();
                 }
                 let operations = operations + choices.below(operations);
