@@ -1,9 +1,10 @@
 //! No block is ever in two hands, and none is lost, in two phases. The gate: owners do nothing but get and drop while another
 //! thread purges without pause. The churn: many more threads than cores get, grow, send and drop buffers, clone and drop
-//! handles, collect and purge, are born and die, while pools come and go.
+//! handles, collect and purge, are born and die, while pools come and go. At every call of the allocator no more than
+//! `idle_limit` is idle then, and `limit` out.
 //!
-//! `MILLPOND_STRESS_SECONDS` (default 2) says for how long, `MILLPOND_STRESS_SEED` replays a run's choices, and
-//! `MILLPOND_STRESS_PHASE` (`gate` or `churn`) asks for one phase alone.
+//! `MILLPOND_STRESS_SECONDS` (default 2) says for how long, `MILLPOND_STRESS_SEED` replays a run's choices,
+//! `MILLPOND_STRESS_PHASE` (`gate` or `churn`) asks for one phase alone, and `MILLPOND_STRESS_THREADS` says how many churn.
 
 mod common;
 
@@ -14,7 +15,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use common::ledger::Ledger;
+use common::class_size;
+use common::ledger::{Hand, Ledger};
 use common::owners::{Owners, fail};
 use crossbeam_queue::ArrayQueue;
 use millpond::{Builder, Collect, GetError, Pool, PoolBuf, Recycle};
@@ -49,12 +51,15 @@ struct Tagged {
     buffer: PoolBuf<&'static Owners>,
     owners: &'static Owners,
     tag: u64,
+    /// After the buffer, so that it is dropped last.
+    hand: Hand<'static>,
 }
 
 impl Tagged {
-    fn new(buffer: PoolBuf<&'static Owners>, owners: &'static Owners, tag: u64) -> Self {
+    fn new(buffer: PoolBuf<&'static Owners>, owners: &'static Owners, tag: u64, mut hand: Hand<'static>) -> Self {
         owners.gotten(buffer.as_ptr(), tag);
-        Self { buffer, owners, tag }
+        hand.settle(buffer.capacity());
+        Self { buffer, owners, tag, hand }
     }
 
     /// Adds `words` words. At the limit it stays as it is.
@@ -62,9 +67,11 @@ impl Tagged {
         let grows = self.buffer.capacity() - self.buffer.len() < 8 * words;
         if grows {
             self.owners.dropped(self.buffer.as_ptr(), self.tag);
+            self.hand.raise(class_size((self.buffer.len() + 8 * words).max(2 * self.buffer.capacity())));
         }
         let reserved = self.buffer.try_reserve(8 * words);
         if grows {
+            self.hand.settle(self.buffer.capacity());
             self.owners.gotten(self.buffer.as_ptr(), self.tag);
         }
         match reserved {
@@ -92,6 +99,7 @@ fn main() {
     let time = Duration::from_secs(from_env("MILLPOND_STRESS_SECONDS", 2));
     let seed = from_env("MILLPOND_STRESS_SEED", 1 + u64::from(std::process::id()));
     let phase = std::env::var("MILLPOND_STRESS_PHASE").unwrap_or_default();
+    let threads = from_env("MILLPOND_STRESS_THREADS", (4 * cores::count()).clamp(12, 64) as u64);
     let barrier = if cores::have_barrier() { "a" } else { "no" };
     println!("stress: {time:?} {phase}, MILLPOND_STRESS_SEED={seed}, the system has {barrier} barrier");
     // std's and crossbeam's lazy statics are made here, where the spawned threads' start orders it.
@@ -99,10 +107,10 @@ fn main() {
     match phase.as_str() {
         "" => {
             gate(time / 4, seed);
-            churn(time * 3 / 4, seed);
+            churn(time * 3 / 4, seed, threads);
         }
         "gate" => gate(time, seed),
-        "churn" => churn(time, seed),
+        "churn" => churn(time, seed, threads),
         other => panic!("MILLPOND_STRESS_PHASE is {other}: no such phase"),
     }
     println!("stress: no block lost or doubled");
@@ -206,33 +214,48 @@ impl Cold {
     }
 }
 
-fn churn(time: Duration, seed: u64) {
+fn churn(time: Duration, seed: u64, threads: u64) {
     let (start, mut rounds, mut operations) = (Instant::now(), 0, 0);
     while start.elapsed() < time {
         rounds += 1;
-        operations += round(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(rounds));
+        operations += round(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(rounds), threads);
     }
-    println!("stress: churn: {rounds} pools, {operations} operations");
+    println!("stress: churn: {rounds} pools, {threads} threads each, {operations} operations");
 }
 
 /// One pool from its first get to its end. In every other round threads outlive their handles, and buffers the pool.
-fn round(seed: u64) -> u64 {
+fn round(seed: u64, threads: u64) -> u64 {
     let mut choices = Choices(seed | 1);
     let owners: &'static Owners = if choices.below(4) == 0 { &LIMITED } else { &FREE };
     let mut builder = builder(owners);
     if std::ptr::eq(owners, &*LIMITED) {
         builder = builder.limit(LIMIT);
     }
-    if choices.below(2) == 0 {
-        builder = builder.max_class(16 << 10).idle_limit(256 << 10).local_limit(64 << 10);
+    let idle_limit = [64 << 20, 2 << 20, 256 << 10, 256 << 10][choices.up_to(3)];
+    if idle_limit == 256 << 10 {
+        builder = builder.max_class(16 << 10).local_limit(64 << 10);
     }
-    let pool = builder.build().expect("sound");
+    owners.ledger.bound_idle(idle_limit);
+    let pool = builder.idle_limit(idle_limit).build().expect("sound");
     let sent = Arc::new(ArrayQueue::new(64));
-    let threads = (4 * cores::count()).clamp(12, 64) as u64;
+    // However many, they have about as much to do together.
+    let operations = 2000 * (4 * cores::count()).clamp(12, 64) as u64 / threads;
+    let here = Arc::new(AtomicU64::new(0));
     let workers: Vec<_> = (1..=threads)
         .map(|n| {
-            let (pool, sent, seed) = (pool.clone(), sent.clone(), choices.below(u64::MAX >> 33) << 8 | n);
-            std::thread::spawn(move || worker(pool, owners, &sent, Choices(seed | 1 << 50), n))
+            let (pool, sent, here) = (pool.clone(), sent.clone(), here.clone());
+            let mut choices = Choices(choices.below(u64::MAX >> 33) << 8 | n | 1 << 50);
+            std::thread::spawn(move || {
+                drop(get(&pool, owners, 300, n << 32 | u64::MAX >> 32, 0));
+                here.fetch_add(1, Relaxed);
+                // Each has a slot, and all at the same time.
+                while here.load(Relaxed) < threads {
+                    std::thread::yield_now();
+                }
+                let operations = operations + choices.below(operations);
+                worker(pool, owners, &sent, choices, n, operations);
+                operations
+            })
         })
         .collect();
     let kept = (choices.below(2) == 0).then_some(pool);
@@ -270,10 +293,16 @@ fn at_rest(pool: &Handle, owners: &Owners) {
     owners.ledger.assert_empty();
 }
 
-fn worker(pool: Handle, owners: &'static Owners, sent: &ArrayQueue<Tagged>, mut choices: Choices, n: u64) -> u64 {
+fn worker(
+    pool: Handle,
+    owners: &'static Owners,
+    sent: &ArrayQueue<Tagged>,
+    mut choices: Choices,
+    n: u64,
+    operations: u64,
+) {
     let mut held: Vec<Tagged> = Vec::new();
     let mut pool = Some(pool);
-    let operations = 2000 + choices.below(2000);
     for operation in 0..operations {
         let Some(handle) = &pool else { break };
         let tag = n << 32 | operation;
@@ -307,7 +336,7 @@ fn worker(pool: Handle, owners: &'static Owners, sent: &ArrayQueue<Tagged>, mut 
                 let short = std::thread::spawn(move || drop(get(&handle, owners, 3000, tag, 300)));
                 short.join().expect("no thread fails");
             }
-            97 if operation > 1000 => pool = None,
+            97 if operation > operations / 3 => pool = None,
             98 if held.len() > 40 => held.clear(),
             99 => {
                 let stats = handle.stats();
@@ -317,14 +346,14 @@ fn worker(pool: Handle, owners: &'static Owners, sent: &ArrayQueue<Tagged>, mut 
             _ => held.iter().for_each(Tagged::check),
         }
     }
-    operations
 }
 
 /// None: the pool is at its limit.
 fn get(pool: &Handle, owners: &'static Owners, size: usize, tag: u64, words: usize) -> Option<Tagged> {
+    let hand = owners.ledger.hand(class_size(size));
     match pool.try_get(size) {
         Ok(buffer) => {
-            let mut tagged = Tagged::new(buffer, owners, tag);
+            let mut tagged = Tagged::new(buffer, owners, tag, hand);
             tagged.extend(words);
             Some(tagged)
         }

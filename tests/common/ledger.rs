@@ -4,6 +4,7 @@
 use std::alloc::Layout;
 use std::collections::HashMap;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, TryLockError};
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ pub struct Ledger(Arc<Shared>);
 struct Shared {
     book: Mutex<Book>,
     changed: Condvar,
+    /// What the [`Hand`]s add up to.
+    in_hand: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -26,10 +29,20 @@ pub struct Book {
     pub peak_bytes: usize,
     pub allocations: usize,
     pub deallocations: usize,
-    /// Blocks that came back twice, or with another layout. Kept, as a pool contains the panic that tells of one.
+    /// Blocks that came back twice, or with another layout, and calls that found too much idle. Kept, as a pool contains the
+    /// panic that tells of one.
     mistakes: usize,
     /// No allocation may take `live_bytes` above this.
     limit: Option<usize>,
+    /// No call may find more bytes out than this and what is in hand.
+    idle_limit: Option<usize>,
+}
+
+/// Bytes that an operation may have out of the pool: made before a get begins, dropped after the drop has returned.
+#[must_use = "it ends when it is dropped"]
+pub struct Hand<'ledger> {
+    ledger: &'ledger Ledger,
+    bytes: usize,
 }
 
 impl Ledger {
@@ -42,6 +55,25 @@ impl Ledger {
         let ledger = Self::new();
         ledger.book().limit = Some(bytes);
         ledger
+    }
+
+    /// From here on every call panics that finds more than `bytes` idle. For one pool at a time, whose every get, growth and
+    /// drop is covered by a [`Hand`].
+    ///
+    /// A block that is out is idle, or an operation or a buffer has it, and then some hand counts it. So this errs on one side
+    /// only, by what hands count while their operations are under way: a get that has no block yet, a drop that has stored
+    /// its own.
+    pub fn bound_idle(&self, bytes: usize) {
+        let mut book = self.book();
+        assert_eq!((book.live.len(), self.0.in_hand.load(Ordering::Relaxed)), (0, 0), "the bound is one pool's");
+        book.idle_limit = Some(bytes);
+    }
+
+    /// For a get of a block of at most so many bytes that has not begun.
+    pub fn hand(&self, bytes: usize) -> Hand<'_> {
+        let mut hand = Hand { ledger: self, bytes: 0 };
+        hand.raise(bytes);
+        hand
     }
 
     /// By trying, as ThreadSanitizer's quick form does not see into std's waiting.
@@ -71,6 +103,11 @@ impl Ledger {
         self.book().live.len()
     }
 
+    /// Whether the block at this address is out.
+    pub fn holds(&self, block: usize) -> bool {
+        self.book().live.contains_key(&block)
+    }
+
     pub fn live_bytes(&self) -> usize {
         self.book().live_bytes
     }
@@ -87,10 +124,10 @@ impl Ledger {
         self.book().deallocations
     }
 
-    /// No block came back twice, or with another layout.
+    /// No block came back twice, or with another layout, and never was too much idle.
     #[track_caller]
     pub fn assert_sound(&self) {
-        assert_eq!(self.book().mistakes, 0, "a panic above says which block came back wrongly");
+        assert_eq!(self.book().mistakes, 0, "a panic above says what was wrong");
     }
 
     #[track_caller]
@@ -113,6 +150,41 @@ impl Ledger {
     pub fn wait_until_empty(&self) -> bool {
         self.wait_until(|book| book.live.is_empty())
     }
+
+    fn check_idle(&self, book: &mut Book) {
+        let Some(idle_limit) = book.idle_limit else { return };
+        // The hands are raised and lowered with relaxed accesses, so that they order nothing that the pool must order. The
+        // fences alone make the sum no less than what is out: the same block is not missed here and there.
+        fence(Ordering::SeqCst);
+        let in_hand = self.0.in_hand.load(Ordering::Relaxed);
+        if book.live_bytes > idle_limit + in_hand {
+            book.mistakes += 1;
+            panic!("of {} bytes {in_hand} are in hand, and more than {idle_limit} idle", book.live_bytes);
+        }
+    }
+}
+
+impl Hand<'_> {
+    /// For a growth that has not begun: it holds both blocks.
+    pub fn raise(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        self.ledger.0.in_hand.fetch_add(bytes, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+    }
+
+    /// The operation has returned, and this is the block that it left in hand; 0 for none.
+    pub fn settle(&mut self, bytes: usize) {
+        assert!(bytes <= self.bytes, "a block of {bytes} is more than {} bytes", self.bytes);
+        fence(Ordering::SeqCst);
+        self.ledger.0.in_hand.fetch_sub(self.bytes - bytes, Ordering::Relaxed);
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Hand<'_> {
+    fn drop(&mut self) {
+        self.settle(0);
+    }
 }
 
 // SAFETY: memory comes from `Global`, unchanged; clones share one book.
@@ -127,6 +199,8 @@ unsafe impl Allocator for Ledger {
         book.live_bytes += layout.size();
         book.peak_bytes = book.peak_bytes.max(book.live_bytes);
         book.allocations += 1;
+        // Also with the new block, which is in the hand of a get.
+        self.check_idle(&mut book);
         drop(book);
         self.0.changed.notify_all();
         Ok(block)
@@ -134,6 +208,8 @@ unsafe impl Allocator for Ledger {
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         let mut book = self.book();
+        // With the old block still: a collection keeps it covered, a drop has it in hand.
+        self.check_idle(&mut book);
         let made = book.live.remove(&block.as_ptr().addr());
         if made != Some(layout) {
             book.mistakes += 1;

@@ -14,3 +14,10 @@ use millpond::{Collect, Pool, Recycle};
 pub fn pool(ledger: &Ledger) -> Pool<Ledger> {
     Pool::builder_in(ledger.clone()).collect(Collect::Manual).recycle(Recycle::Always).build().unwrap()
 }
+
+/// The size of the class of a length, in a pool whose smallest class is the default. Above the largest one blocks are exact,
+/// and no larger than this either.
+pub fn class_size(len: usize) -> usize {
+    let len = len.max(256);
+    len.next_multiple_of(1 << ((len - 1).ilog2() - 2))
+}
