@@ -42,7 +42,8 @@ pub struct Stats {
     pub collections: u64,
     /// Retired generations whose memory waits for slow readers: 0 or 1.
     pub shells_waiting: usize,
-    /// Panics of the allocator behind the pool while it took a block back; each may have lost that block.
+    /// Panics of the allocator behind the pool while it took a block back, each of which may have lost that block, and of
+    /// [`trimmed`](crate::Builder::trimmed).
     pub release_panics: u64,
     /// Who collects.
     pub collector: CollectorState,
@@ -110,7 +111,7 @@ pub struct Collected {
     pub shells_waiting: usize,
     /// Another thread was collecting, so this call did nothing.
     pub already_running: bool,
-    /// How long it took.
+    /// How long it took, without what [`trimmed`](crate::Builder::trimmed) called.
     pub elapsed: Duration,
 }
 
@@ -248,7 +249,7 @@ impl fmt::Display for Stats {
             self.collector
         )?;
         if self.release_panics > 0 {
-            writeln!(f, "the allocator panicked {} times while it took a block back", self.release_panics)?;
+            writeln!(f, "the allocator, or `trimmed`, panicked {} times", self.release_panics)?;
         }
         Ok(())
     }

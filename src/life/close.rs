@@ -143,7 +143,7 @@ impl<B: Backing> Core<B> {
         collect: |core| {
             // SAFETY: `upgrade` made the handle, and this call has it now.
             let handle = unsafe { Handle::<B>::from_raw(core.cast()) };
-            handle.tiers().collect(Reach::Idle);
+            handle.tiers().collect_and_trim(Reach::Idle);
         },
     };
 
