@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs every benchmark and the instruction count, and writes what they print into docs/benchmarks.md, below its marker. About
-# three minutes; needs valgrind. Each benchmark runs alone, so leave the machine to it.
+# Runs every benchmark and the instruction count, and writes what they print into docs/benchmarks.md, below its marker, and
+# docs/rss.svg. About three minutes; needs valgrind. Each benchmark runs alone, so leave the machine to it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -19,6 +19,9 @@ cargo build --quiet --release --benches --bin count
         printf '\n`cargo bench --bench %s`\n' "$bench"
         cargo bench --quiet --bench "$bench" | grep -E '^\||^$'
     done
+    printf '\n`cargo bench --bench burst`\n'
+    cargo bench --quiet --bench burst -- --svg ../docs/rss.svg | grep -E '^\||^$'
+    printf '\n![resident memory over time, by contender](rss.svg)\n'
     printf '\n`benches/count.sh`\n\n```text\n'
     ./count.sh | tail -n +2
     printf '```\n'

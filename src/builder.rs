@@ -10,6 +10,8 @@ use crate::pool::Pool;
 use crate::pressure::{Pressure, Signal};
 use crate::raw::config::{Collect, Config, Recycle};
 use crate::raw::size_class::{MAX_CLASSES, SizeClasses};
+use crate::stats::Freed;
+use crate::tiers::backing::Trimmed;
 
 /// The smallest `min_class`: four classes per doubling need steps of whole words.
 const LEAST_CLASS: usize = 16;
@@ -51,6 +53,7 @@ pub struct Builder<A = Global> {
     collect: Collect,
     pressure: Option<Signal>,
     recycle: Recycle,
+    trimmed: Option<Trimmed<A>>,
 }
 
 impl Pool {
@@ -75,6 +78,7 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
             collect: Collect::Background(Config::DEFAULT_INTERVAL),
             pressure: None,
             recycle: Recycle::Auto,
+            trimmed: None,
         }
     }
 }
@@ -160,6 +164,43 @@ impl<A: Allocator + Send + Sync + 'static> Builder<A> {
         self
     }
 
+    /// What to call after a collection or a purge that freed something, with what it freed: an allocator that keeps what comes
+    /// back can be told here to give it on to the system. Default: nothing.
+    ///
+    /// It runs on the thread that collects: the background thread, or the one in [`Pool::collect`] or [`Pool::purge`], once
+    /// for each of them and perhaps on several threads at once. Requests go on meanwhile, and it may use the pool. It is not called
+    ///
+    /// - when a get frees idle blocks because the `limit` is reached: that is a request's thread, and what it freed is about to be
+    ///   allocated again;
+    /// - for a collection that is made by such a function itself;
+    /// - when the pool closes.
+    ///
+    /// A panic in it ends there, and is counted in [`Stats::release_panics`](crate::Stats::release_panics). While it runs on the
+    /// background thread, other pools are not collected.
+    ///
+    /// glibc, for one, keeps most of what a burst leaves; `malloc_trim` gives it back, in milliseconds:
+    ///
+    #[cfg_attr(all(target_os = "linux", target_env = "gnu"), doc = "```")]
+    #[cfg_attr(not(all(target_os = "linux", target_env = "gnu")), doc = "```ignore")]
+    /// use millpond::Pool;
+    ///
+    /// let pool = Pool::builder()
+    ///     .trimmed(|_, freed| {
+    ///         if freed.bytes >= 1 << 20 {
+    ///             // SAFETY: it may be called at any time.
+    ///             unsafe { libc::malloc_trim(0) };
+    ///         }
+    ///     })
+    ///     .build()?;
+    /// drop(pool.get(2 << 20));
+    /// assert_eq!(pool.purge().blocks(), 1);
+    /// # Ok::<(), millpond::BuildError>(())
+    /// ```
+    pub fn trimmed(mut self, hook: fn(&A, Freed)) -> Self {
+        self.trimmed = Some(hook);
+        self
+    }
+
     /// The pool. Nothing is allocated until its first get.
     ///
     /// # Errors
@@ -203,7 +244,7 @@ impl<A: Allocator + Send + Sync + 'static> Builder<A> {
             pressure: self.pressure,
             recycle: self.recycle.resolve(),
         };
-        Ok(Pool::with_config(self.allocator, config))
+        Ok(Pool::with_config(self.allocator, config, self.trimmed))
     }
 }
 

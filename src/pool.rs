@@ -15,7 +15,7 @@ use crate::raw::home::Lent;
 use crate::raw::slot::Reach;
 use crate::stats::{Collected, CollectorState, Stats};
 use crate::sync::{AtomicPtr, Ordering};
-use crate::tiers::backing::Bytes;
+use crate::tiers::backing::{Bytes, Trimmed};
 
 /// A pool of reusable byte buffers.
 ///
@@ -53,7 +53,13 @@ pub struct Pool<A: Allocator + Send + Sync + 'static = Global> {
     core: AtomicPtr<Core<Bytes<A>>>,
     /// What the first use makes the core of; none in a clone. Never written: the allocator is in the core once there is one,
     /// and this is then a stale copy.
-    seed: AssertUnwindSafe<Option<(MaybeUninit<A>, Config)>>,
+    seed: AssertUnwindSafe<Option<Seed<A>>>,
+}
+
+struct Seed<A> {
+    allocator: MaybeUninit<A>,
+    config: Config,
+    trimmed: Option<Trimmed<A>>,
 }
 
 impl Pool {
@@ -75,12 +81,12 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
     /// ```
     #[must_use]
     pub const fn new_in(allocator: A) -> Self {
-        Self::with_config(allocator, Config::DEFAULT)
+        Self::with_config(allocator, Config::DEFAULT, None)
     }
 
-    pub(crate) const fn with_config(allocator: A, config: Config) -> Self {
-        let seed = AssertUnwindSafe(Some((MaybeUninit::new(allocator), config)));
-        Self { core: AtomicPtr::new(ptr::null_mut()), seed }
+    pub(crate) const fn with_config(allocator: A, config: Config, trimmed: Option<Trimmed<A>>) -> Self {
+        let seed = Seed { allocator: MaybeUninit::new(allocator), config, trimmed };
+        Self { core: AtomicPtr::new(ptr::null_mut()), seed: AssertUnwindSafe(Some(seed)) }
     }
 
     /// An empty buffer with room for at least `min_capacity` bytes.
@@ -179,7 +185,7 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
     /// Grows with the number of threads that use the pool and with what is freed. The first collection of a process
     /// can take 10 ms (Linux prepares `membarrier` then).
     pub fn collect(&self) -> Collected {
-        self.with_core(|handle| handle.tiers().collect(Reach::Idle)).unwrap_or_default()
+        self.with_core(|handle| handle.tiers().collect_and_trim(Reach::Idle)).unwrap_or_default()
     }
 
     /// Frees all idle blocks of all threads, at once. If another thread is collecting, nothing happens.
@@ -187,7 +193,7 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
     /// # Cost
     /// As [`collect`](Self::collect); and the gets that follow have to allocate.
     pub fn purge(&self) -> Collected {
-        self.with_core(|handle| handle.tiers().collect(Reach::All)).unwrap_or_default()
+        self.with_core(|handle| handle.tiers().collect_and_trim(Reach::All)).unwrap_or_default()
     }
 
     /// What the pool has done and holds.
@@ -201,7 +207,7 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
             stats
         });
         used.unwrap_or_else(|| match &*self.seed {
-            Some((_, config)) => Stats {
+            Some(Seed { config, .. }) => Stats {
                 idle_limit: config.idle_limit,
                 local_limit: config.local_limit,
                 limit: config.limit_if_any(),
@@ -227,11 +233,11 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
     /// around a copy of the allocator, bit by bit, and the first that is published turns its copy into the allocator.
     #[cold]
     fn start(&self) -> Result<NonNull<Core<Bytes<A>>>, GetError> {
-        let Some((allocator, config)) = &*self.seed else { return Err(no_core::<A>()) };
+        let Some(Seed { allocator, config, trimmed }) = &*self.seed else { return Err(no_core::<A>()) };
         // SAFETY: the seed is there and never written; a copy as `MaybeUninit` promises nothing.
         let copy = unsafe { ptr::from_ref(allocator).read() };
         // SAFETY: while there may be another copy, the backing is only carried and forgotten: up to the exchange below.
-        let backing = unsafe { Bytes::new(copy, config.classes, config.align, config.limit) };
+        let backing = unsafe { Bytes::new(copy, config, *trimmed) };
         let core = match Handle::new(config.clone(), backing) {
             Ok(handle) => handle.into_raw(),
             Err(backing) => {
@@ -277,9 +283,9 @@ impl<A: Allocator + Send + Sync + 'static> Drop for Pool<A> {
             Some(core) => drop(unsafe { Handle::from_raw(core) }),
             // Never used. The allocator's drop is user code (I10).
             None => {
-                if let Some((allocator, _)) = &mut *self.seed {
+                if let Some(seed) = &mut *self.seed {
                     // SAFETY: without a core the allocator is here, and this is its end.
-                    contain(|| unsafe { allocator.assume_init_drop() });
+                    contain(|| unsafe { seed.allocator.assume_init_drop() });
                 }
             }
         }

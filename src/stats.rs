@@ -80,7 +80,8 @@ pub struct Stats {
     pub longest_purge: Duration,
     /// Retired generations whose memory waits for slow readers: 0 or 1.
     pub shells_waiting: usize,
-    /// Panics of the allocator behind the pool while it took a block back; each may have lost that block.
+    /// Panics of the allocator behind the pool while it took a block back, each of which may have lost that block, and of
+    /// [`trimmed`](crate::Builder::trimmed).
     pub release_panics: u64,
     /// Who collects.
     pub collector: CollectorState,
@@ -177,7 +178,7 @@ pub struct Collected {
     pub shells_waiting: usize,
     /// Another thread was collecting, so this call did nothing.
     pub already_running: bool,
-    /// How long it took.
+    /// How long it took, without what [`trimmed`](crate::Builder::trimmed) called.
     pub elapsed: Duration,
 }
 

@@ -1,18 +1,22 @@
 //! The command line of every question.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 #[derive(Clone, Debug, Default)]
 pub struct Args {
-    quick: bool,
+    pub quick: bool,
     pub json: bool,
+    /// Where a question that draws puts its picture.
+    pub svg: Option<PathBuf>,
     only: Option<String>,
 }
 
-const USAGE: &str = "usage: [--quick] [--json] [--only NAME]
+const USAGE: &str = "usage: [--quick] [--json] [--only NAME] [--svg PATH]
   --quick      3 rounds of 5 ms: shows that it runs, measures nothing
   --json       one object a line in place of tables
-  --only NAME  only the contenders whose name contains NAME, beside the ones that ratios refer to";
+  --only NAME  only the contenders whose name contains NAME, beside the ones that ratios refer to
+  --svg PATH   burst: draw it as well";
 
 impl Args {
     /// The process's own; ends the process if they make no sense.
@@ -31,6 +35,7 @@ impl Args {
                 "--quick" => args.quick = true,
                 "--json" => args.json = true,
                 "--only" => args.only = Some(words.next().ok_or("`--only` lacks a name")?),
+                "--svg" => args.svg = Some(words.next().ok_or("`--svg` lacks a path")?.into()),
                 // Cargo says so to every benchmark.
                 "--bench" => {}
                 _ => return Err(format!("what is `{word}`?")),

@@ -189,7 +189,7 @@ impl<B: Backing> Core<B> {
     fn collect_for(&self, memory: Pressure, reach: Option<Reach>) {
         self.watched.memory.store(memory as u64, Relaxed);
         let Some(reach) = reach else { return };
-        let collected = self.tiers.collect(reach);
+        let collected = self.tiers.collect_and_trim(reach);
         if memory > Pressure::Low && !collected.already_running {
             add(if reach == Reach::All { &self.watched.purges } else { &self.watched.collections });
         }

@@ -95,6 +95,7 @@ impl<B: Backing> Core<B> {
         let Some(handle) = (unsafe { Self::upgrade(core) }) else { return Err(error) };
         let start = Instant::now();
         loop {
+            // Without `Backing::trimmed`: this is a request's thread, and what was freed is about to be allocated again.
             let purged = !handle.tiers().collect(Reach::All).already_running;
             match again() {
                 Err(GetError::LimitReached { .. }) if !purged && start.elapsed() < PATIENCE => yield_now(),

@@ -73,7 +73,7 @@ impl Stats {
             writeln!(f, "pass-through: {} blocks freed by drops, none recycled", total.passed)?;
         }
         if self.release_panics > 0 {
-            writeln!(f, "panics of the allocator while it took a block back: {}", self.release_panics)?;
+            writeln!(f, "panics of the allocator, or of `trimmed`: {}", self.release_panics)?;
         }
         Ok(())
     }

@@ -7,9 +7,11 @@ use core::ptr::NonNull;
 
 use crate::alloc::Allocator;
 use crate::error::GetError;
+use crate::raw::config::Config;
 use crate::raw::counters::raise_peak;
 use crate::raw::lease::raise;
 use crate::raw::size_class::{Class, SizeClasses};
+use crate::stats::Freed;
 use crate::sync::{AtomicU64, AtomicUsize, Figure, Ordering::Relaxed};
 
 /// What makes and releases blocks.
@@ -25,7 +27,16 @@ pub(crate) trait Backing: Send + Sync + 'static {
     /// # Safety
     /// `allocate` made the block for this class, and the caller owns it (I1, I2).
     unsafe fn release(&self, class: Class, block: NonNull<u8>);
+
+    /// A collection that released so much, not nothing, is over: a chance to give memory on to the system. May panic.
+    fn trimmed(&self, freed: Freed) {
+        let _ = freed;
+    }
 }
+
+/// A user's [`Backing::trimmed`]. A bare function, which `const` pools can hold and racing first uses can copy; the allocator is
+/// what it may know.
+pub(crate) type Trimmed<A> = fn(&A, Freed);
 
 /// Byte blocks from an allocator.
 #[derive(Debug)]
@@ -36,6 +47,7 @@ pub(crate) struct Bytes<A> {
     align: usize,
     /// The bound on `allocated`.
     limit: usize,
+    trimmed: Option<Trimmed<A>>,
     /// Bytes held from the allocator. Raised before it is asked, lowered after it has taken a block back.
     allocated: AtomicUsize,
     peak: Figure,
@@ -69,12 +81,13 @@ impl<A> Drop for Bytes<A> {
 impl<A: Allocator> Bytes<A> {
     /// # Safety
     /// `allocator` is initialised. While it is one of several copies of an allocator, the backing is neither used nor dropped.
-    pub(crate) unsafe fn new(allocator: MaybeUninit<A>, classes: SizeClasses, align: usize, limit: usize) -> Self {
+    pub(crate) unsafe fn new(allocator: MaybeUninit<A>, config: &Config, trimmed: Option<Trimmed<A>>) -> Self {
         Self {
             allocator,
-            classes,
-            align,
-            limit,
+            classes: config.classes,
+            align: config.align,
+            limit: config.limit,
+            trimmed,
             allocated: AtomicUsize::new(0),
             peak: Figure::new(0),
             oversize: Oversize::default(),
@@ -169,5 +182,11 @@ impl<A: Allocator + Send + Sync + 'static> Backing for Bytes<A> {
     unsafe fn release(&self, class: Class, block: NonNull<u8>) {
         // SAFETY: (I1) passed on: a class has one size.
         unsafe { self.release_exact(self.classes.size(class), block) };
+    }
+
+    fn trimmed(&self, freed: Freed) {
+        if let Some(trimmed) = self.trimmed {
+            trimmed(self.allocator(), freed);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The way out: a collection frees what nobody used through two of them, a purge all that is idle, closing everything.
 
+use core::cell::Cell;
 use core::ptr::NonNull;
 use std::sync::TryLockError;
 use std::time::Instant;
@@ -15,7 +16,26 @@ use crate::sync::{MutexGuard, Ordering::Relaxed};
 use crate::tiers::backing::Backing;
 use crate::tiers::{Last, Tiers};
 
+thread_local! {
+    /// Whether the thread is in [`Backing::trimmed`], of any pool.
+    static TRIMMING: Cell<bool> = const { Cell::new(false) };
+}
+
 impl<B: Backing> Tiers<B> {
+    /// Collects, and lets the backing give on what that freed. Not for requests: the backing may take its time.
+    ///
+    /// The turn is over by then, as a get at the limit waits for that, and for 20 ms only. So collections of the backing's own
+    /// do free; but they do not come back to it, or one that always has something to free would never end.
+    pub(crate) fn collect_and_trim(&self, reach: Reach) -> Collected {
+        let collected = self.collect(reach);
+        let freed = Freed { blocks: collected.blocks(), bytes: collected.bytes() };
+        if freed.blocks > 0 && !TRIMMING.replace(true) {
+            self.catch(|| self.backing.trimmed(freed));
+            TRIMMING.set(false);
+        }
+        collected
+    }
+
     /// Collects, unless another thread is at it. The caller holds a handle, so the pool is not closing.
     pub(crate) fn collect(&self, reach: Reach) -> Collected {
         let Some(mut turn) = self.turn() else {

@@ -16,7 +16,7 @@ fn figures_beyond_32_bits_are_exact() {
     const BEFORE: u64 = (1 << 33) - 2;
     let config = Config { recycle: true, collect: Collect::Manual, ..Config::DEFAULT };
     // SAFETY: initialised, and the only copy.
-    let backing = unsafe { Bytes::new(MaybeUninit::new(Global), config.classes, config.align, config.limit) };
+    let backing = unsafe { Bytes::new(MaybeUninit::new(Global), &config, None) };
     let handle = Handle::new(config, backing).expect("there is memory");
     let tiers = handle.tiers();
     let class = tiers.config.classes.all().next().expect("there is a class");
