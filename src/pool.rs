@@ -1,5 +1,7 @@
 //! The handle: where a buffer comes from.
 
+mod allocator;
+
 use core::fmt;
 use core::mem::{self, MaybeUninit};
 use core::panic::AssertUnwindSafe;
@@ -159,13 +161,18 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
     }
 
     fn lend(&self, min_capacity: usize) -> Result<Lent, GetError> {
-        // Acquire: pairs with the Release of `start`.
-        let core = match NonNull::new(self.core.load(Ordering::Acquire)) {
-            Some(core) => core,
-            None => self.start()?,
-        };
+        let core = self.core_or_start()?;
         // SAFETY: this handle keeps the core.
         unsafe { PoolBuf::lend(core, min_capacity) }
+    }
+
+    #[inline]
+    fn core_or_start(&self) -> Result<NonNull<Core<Bytes<A>>>, GetError> {
+        // Acquire: pairs with the Release of `start`.
+        match NonNull::new(self.core.load(Ordering::Acquire)) {
+            Some(core) => Ok(core),
+            None => self.start(),
+        }
     }
 
     /// The part of a get that is worth having in the caller's code: a local hit.

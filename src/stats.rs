@@ -27,11 +27,14 @@ pub struct Stats {
     /// How many buffers above the largest class have been handed out. Each was an allocation: many ask for a larger
     /// `max_class`.
     pub oversize_gets: u64,
+    /// Bytes that the pool, used as an `Allocator`, handed out straight from the allocator behind it, for layouts that get no
+    /// block of a class. Not counted on its own: what is allocated and of no other kind.
+    pub direct_bytes: usize,
     /// Bytes held from the allocator behind the pool: in use and idle.
     pub allocated_bytes: usize,
     /// The most that `allocated_bytes` ever was: what `limit` must leave room for.
     pub peak_bytes: usize,
-    /// Bytes in buffers that are out.
+    /// Bytes in buffers and other allocations that are out.
     pub in_use_bytes: usize,
     /// Bytes in blocks that wait for a get, in all tiers.
     pub idle_bytes: usize,

@@ -12,6 +12,9 @@ pub(crate) mod collector;
 
 pub(crate) mod close;
 
+#[cfg(not(loom))]
+mod layout;
+
 use core::ptr::NonNull;
 use core::time::Duration;
 use std::time::Instant;

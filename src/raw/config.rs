@@ -1,6 +1,7 @@
 //! A pool's settings, validated by the builder.
 #![forbid(unsafe_code)]
 
+use core::alloc::Layout;
 use core::time::Duration;
 
 use crate::pressure::Signal;
@@ -74,6 +75,13 @@ impl Config {
 }
 
 impl Config {
+    /// Whether a block for this layout is one of a class, if there is a class of its size. Below half of the smallest one, most
+    /// of the block would be waste.
+    #[inline(always)]
+    pub(crate) fn pools(&self, layout: Layout) -> bool {
+        layout.size() >= self.classes.min() / 2 && layout.align() <= self.align
+    }
+
     /// The bound as statistics give it.
     pub(crate) fn limit_if_any(&self) -> Option<usize> {
         (self.limit != usize::MAX).then_some(self.limit)

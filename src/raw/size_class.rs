@@ -97,6 +97,12 @@ impl SizeClasses {
         Self { base, count: rank(max) - base + 1, min }
     }
 
+    /// The size of the smallest class.
+    #[inline(always)]
+    pub(crate) const fn min(&self) -> usize {
+        self.min
+    }
+
     /// How many classes the ladder from `min` to `max` has.
     pub(crate) const fn count(&self) -> usize {
         self.count

@@ -23,6 +23,9 @@ impl Display for Stats {
             Bytes(self.oversize_bytes),
             self.oversize_gets
         )?;
+        if self.direct_bytes > 0 {
+            writeln!(f, "direct from the allocator, as no class fits: {}", Bytes(self.direct_bytes))?;
+        }
         self.refusals(f, &total)?;
         self.collections(f)?;
         self.collector(f)

@@ -125,18 +125,57 @@ impl<A: Allocator> Bytes<A> {
     }
 
     fn allocate_exact(&self, size: usize) -> Result<NonNull<u8>, GetError> {
-        let layout = self.layout(size)?;
-        let no_memory = |_| GetError::OutOfMemory { requested: size, align: self.align };
-        self.under_limit(size, || self.allocator().allocate(layout).map(NonNull::cast).map_err(no_memory))
+        self.allocate_direct(self.layout(size)?, false)
     }
 
     /// # Safety
     /// The block was made here with this size, and the caller owns it.
     unsafe fn release_exact(&self, size: usize, block: NonNull<u8>) {
         let Ok(layout) = self.layout(size) else { return };
-        let _lowered = Lower(&self.allocated, size);
         // SAFETY: (I1) the layout is the one that the block was made with.
+        unsafe { self.release_direct(layout, block) };
+    }
+
+    /// Makes a block of any layout, which nothing but the bytes counts.
+    pub(crate) fn allocate_direct(&self, layout: Layout, zeroed: bool) -> Result<NonNull<u8>, GetError> {
+        let allocator = self.allocator();
+        let allocate = || if zeroed { allocator.allocate_zeroed(layout) } else { allocator.allocate(layout) };
+        self.under_limit(layout.size(), || allocate().map(NonNull::cast).map_err(|_| no_memory(layout)))
+    }
+
+    /// Takes a block of any layout back. May panic, and then has taken it all the same.
+    ///
+    /// # Safety
+    /// (I1) the block was made here with this layout, and the caller owns it.
+    pub(crate) unsafe fn release_direct(&self, layout: Layout, block: NonNull<u8>) {
+        let _lowered = Lower(&self.allocated, layout.size());
+        // SAFETY: (I1) passed on.
         unsafe { self.allocator().deallocate(block, layout) };
+    }
+
+    /// Makes a block of another layout of one, by the allocator's own means. If that fails the block is as it was. The limit has to
+    /// have room for both, as nobody knows whether the allocator makes one of the other; but to become smaller is never
+    /// refused.
+    ///
+    /// # Safety
+    /// (I1) as for `release_direct`.
+    pub(crate) unsafe fn resize_direct(
+        &self,
+        block: NonNull<u8>,
+        from: Layout,
+        to: Layout,
+    ) -> Result<NonNull<u8>, GetError> {
+        if to.size() < from.size() {
+            // SAFETY: (I1) passed on; it becomes smaller.
+            let block = unsafe { self.allocator().shrink(block, from, to) }.map_err(|_| no_memory(to))?.cast();
+            self.allocated.fetch_sub(from.size() - to.size(), Relaxed);
+            return Ok(block);
+        }
+        // SAFETY: (I1) passed on; it does not become smaller.
+        let grow = || unsafe { self.allocator().grow(block, from, to) }.map(NonNull::cast).map_err(|_| no_memory(to));
+        let block = self.under_limit(to.size(), grow)?;
+        self.allocated.fetch_sub(from.size(), Relaxed);
+        Ok(block)
     }
 
     /// Makes a block above the largest class.
@@ -168,6 +207,10 @@ impl<A: Allocator> Bytes<A> {
     pub(crate) fn allocated(&self) -> (usize, usize) {
         (self.allocated.load(Relaxed), self.peak.load(Relaxed) as usize)
     }
+}
+
+fn no_memory(layout: Layout) -> GetError {
+    GetError::OutOfMemory { requested: layout.size(), align: layout.align() }
 }
 
 impl<A: Allocator + Send + Sync + 'static> Backing for Bytes<A> {

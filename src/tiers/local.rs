@@ -133,6 +133,20 @@ impl Local {
         unsafe { inside.store(block) }
     }
 
+    /// As [`store`](Self::store), for a block of which nobody knows the home but only the rank of its length.
+    ///
+    /// # Safety
+    /// (I2) the caller owns the block, which is of this pool and of the class of that length, and a unit.
+    #[inline(always)]
+    pub(crate) unsafe fn store_near(&self, who: ThreadId, rank: Rank, block: NonNull<u8>) -> bool {
+        let near = || self.slots.get_near(who)?.near(rank);
+        let Some(magazine) = near() else { return false };
+        // SAFETY: a magazine is freed with its slot, and that with the table.
+        let Some(mut inside) = unsafe { magazine.as_ref() }.enter() else { return false };
+        // SAFETY: (I2) passed on.
+        unsafe { inside.store(block) }
+    }
+
     /// The calling thread's magazine of a class, entered, if there is one and nobody keeps the owner out.
     pub(crate) fn enter(&self, who: ThreadId, class: Class) -> Option<Inside<'_>> {
         let magazine = self.magazine(who, class)?;

@@ -164,6 +164,17 @@ impl<B: Backing> Tiers<B> {
         unsafe { Local::store(who, lent) }
     }
 
+    /// As [`store_local`](Self::store_local), for a block of which only the length is known.
+    ///
+    /// # Safety
+    /// (I2) as there; the block is of this pool, and of the class of a length of this rank. What is put back must not have to be
+    /// overwritten first.
+    #[inline(always)]
+    pub(crate) unsafe fn store_near(&self, who: ThreadId, rank: Rank, block: NonNull<u8>) -> bool {
+        // SAFETY: passed on.
+        unsafe { self.local.store_near(who, rank, block) }
+    }
+
     /// Takes a block back, into the nearest tier that has room.
     ///
     /// # Safety

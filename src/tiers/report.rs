@@ -112,13 +112,16 @@ impl<A: Allocator + Send + Sync + 'static> Tiers<Bytes<A>> {
         let credit = self.credit();
         let (collections, collections_skipping, longest_collection) = self.history.collections();
         let (purges, _, longest_purge) = self.history.purges();
+        // Beside running requests the sums are not of one moment.
+        let direct_bytes = allocated_bytes.saturating_sub(bytes(|class| class.allocated) + oversize_bytes);
         Stats {
             oversize_in_use: oversize.blocks.load(Relaxed),
             oversize_bytes,
             oversize_gets: oversize.gets.load(Relaxed),
             allocated_bytes,
             peak_bytes,
-            in_use_bytes: bytes(|class| class.in_use) + oversize_bytes,
+            in_use_bytes: bytes(|class| class.in_use) + oversize_bytes + direct_bytes,
+            direct_bytes,
             idle_bytes: bytes(|class| class.idle),
             reserved_bytes,
             peak_reserved_bytes,
