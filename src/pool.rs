@@ -167,7 +167,7 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
     }
 
     #[inline]
-    fn core_or_start(&self) -> Result<NonNull<Core<Bytes<A>>>, GetError> {
+    pub(crate) fn core_or_start(&self) -> Result<NonNull<Core<Bytes<A>>>, GetError> {
         // Acquire: pairs with the Release of `start`.
         match NonNull::new(self.core.load(Ordering::Acquire)) {
             Some(core) => Ok(core),
@@ -228,7 +228,15 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
         })
     }
 
-    fn with_core<R>(&self, f: impl FnOnce(&Handle<Bytes<A>>) -> R) -> Option<R> {
+    /// As [`clone`](Clone::clone), with an error where there is no memory for the first one of an unused pool.
+    pub(crate) fn try_clone(&self) -> Result<Self, GetError> {
+        self.core_or_start()?;
+        let handle = self.with_core(Handle::clone);
+        let core = handle.map_or(ptr::null_mut(), |handle| handle.into_raw().as_ptr());
+        Ok(Self { core: AtomicPtr::new(core), seed: AssertUnwindSafe(None) })
+    }
+
+    pub(crate) fn with_core<R>(&self, f: impl FnOnce(&Handle<Bytes<A>>) -> R) -> Option<R> {
         // Acquire: pairs with the Release of `start`.
         let core = NonNull::new(self.core.load(Ordering::Acquire))?;
         // SAFETY: `core` is from `into_raw`, and this handle keeps it.
@@ -272,14 +280,7 @@ fn no_core<A: Allocator + Send + Sync + 'static>() -> GetError {
 impl<A: Allocator + Send + Sync + 'static> Clone for Pool<A> {
     /// Another handle to the same pool. The first clone of a pool that was never used makes its tables.
     fn clone(&self) -> Self {
-        if self.core.load(Ordering::Acquire).is_null() {
-            if let Err(error) = self.start() {
-                crate::buf::failed(error);
-            }
-        }
-        let handle = self.with_core(Handle::clone);
-        let core = handle.map_or(ptr::null_mut(), |handle| handle.into_raw().as_ptr());
-        Self { core: AtomicPtr::new(core), seed: AssertUnwindSafe(None) }
+        self.try_clone().unwrap_or_else(|error| crate::buf::failed(error))
     }
 }
 

@@ -81,6 +81,11 @@ impl<B: Backing> Handle<B> {
         core
     }
 
+    #[cfg(feature = "arena")]
+    pub(crate) fn as_raw(&self) -> NonNull<Core<B>> {
+        self.0
+    }
+
     /// # Safety
     /// `core` is from `into_raw`, once.
     pub(crate) unsafe fn from_raw(core: NonNull<Core<B>>) -> Self {

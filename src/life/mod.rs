@@ -22,6 +22,10 @@ use std::time::Instant;
 use crate::alloc::Allocator;
 use crate::error::GetError;
 use crate::life::close::Core;
+#[cfg(feature = "arena")]
+use crate::life::close::Handle;
+#[cfg(feature = "arena")]
+use crate::raw::bump::Bump;
 use crate::raw::config::Collect;
 use crate::raw::home::Lent;
 use crate::raw::size_class::{Class, Rank};
@@ -145,6 +149,19 @@ impl<B: Backing> Core<B> {
             // SAFETY: it was the last unit of a closed pool.
             unsafe { Self::free(core) };
         }
+    }
+}
+
+#[cfg(feature = "arena")]
+impl<B: Backing> Handle<B> {
+    /// The chunks of an arena.
+    pub(crate) fn take_bump(&self) -> Bump {
+        let (bump, first) = self.tiers().take_bump();
+        if first {
+            // SAFETY: this is a handle.
+            unsafe { Core::wake_collector(self.as_raw()) };
+        }
+        bump
     }
 }
 
