@@ -6,16 +6,16 @@ mod allocator;
 
 use core::alloc::Layout;
 use core::fmt;
-use core::mem;
+use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 
-use crate::alloc::{Allocator, Global};
+use crate::alloc::{Allocator, FallibleBox, Global};
 use crate::error::GetError;
-use crate::life::close::Core;
+use crate::life::close::{Core, Handle};
 use crate::pool::Pool;
 use crate::raw::bump::Bump;
-use crate::raw::contain::contain;
 use crate::raw::held::{Block, Held, Place};
+use crate::tiers::backing::Bytes;
 
 /// What is larger, or aligned to more, comes from the pool.
 const SMALL: usize = 256;
@@ -90,8 +90,9 @@ const SMALL: usize = 256;
 pub struct Arena<A: Allocator + Send + Sync + 'static = Global> {
     /// The blocks from the pool; their nodes lie in `bump`.
     held: Held,
-    bump: Bump,
-    pool: Pool<A>,
+    /// Taken by the drop alone.
+    bump: ManuallyDrop<FallibleBox<Bump>>,
+    pool: Handle<Bytes<A>>,
 }
 
 /// What an arena holds, from [`Arena::stats`].
@@ -129,6 +130,7 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
     /// A clone of the handle and a look into one queue, that all threads share: some ten nanoseconds, and as much when the arena
     /// is dropped, and what its large blocks cost. A new arena's first small piece, and each that no longer fits,
     /// allocate a chunk, twice as large as the last.
+    #[inline]
     #[must_use]
     #[track_caller]
     pub fn arena(&self) -> Arena<A> {
@@ -145,10 +147,12 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
     /// assert_eq!(arena.stats().large_blocks, 0);
     /// # Ok::<(), millpond::GetError>(())
     /// ```
+    #[inline]
     pub fn try_arena(&self) -> Result<Arena<A>, GetError> {
-        let pool = self.try_clone()?;
-        let bump = pool.with_core(|handle| handle.take_bump());
-        Ok(Arena { held: Held::default(), bump: bump.unwrap_or_else(|| Bump::new(false)), pool })
+        let pool = self.handle()?;
+        let no_memory = GetError::OutOfMemory { requested: size_of::<Bump>(), align: align_of::<Bump>() };
+        let bump = pool.take_bump().ok_or(no_memory)?;
+        Ok(Arena { held: Held::default(), bump: ManuallyDrop::new(bump), pool })
     }
 }
 
@@ -180,9 +184,8 @@ impl<A: Allocator + Send + Sync + 'static> Arena<A> {
 
     #[inline(never)]
     fn allocate_large(&self, layout: Layout) -> Result<NonNull<[u8]>, GetError> {
-        let core = self.pool.core_or_start()?;
-        // SAFETY: the arena's handle keeps the core.
-        let memory = unsafe { Core::allocate(core, layout)? };
+        // SAFETY: this is a handle.
+        let memory = unsafe { Core::allocate(self.pool.as_raw(), layout)? };
         let block = Self::block(memory, layout);
         let place = match self.held.spare(block) {
             Some(place) => place,
@@ -211,10 +214,9 @@ impl<A: Allocator + Send + Sync + 'static> Arena<A> {
     ///
     /// # Safety
     /// (I2) it is one of this arena's, out of the ring, and nobody uses it.
-    #[expect(clippy::disallowed_methods, reason = "the pool's own, which keeps the limit and the counts")]
     unsafe fn release(&self, block: Block) {
-        // SAFETY: (I1) the layout fits.
-        unsafe { self.pool.deallocate(block.start, block.layout) };
+        // SAFETY: (I1) the layout fits, and this is a handle.
+        unsafe { Core::deallocate(self.pool.as_raw(), block.start, block.layout) };
     }
 
     /// Gives everything back: large blocks to the pool, while the arena and its largest chunk stay for what comes next.
@@ -234,9 +236,8 @@ impl<A: Allocator + Send + Sync + 'static> Arena<A> {
     /// That of the large blocks, and where there was more than one chunk, of freeing the others.
     pub fn reset(&mut self) {
         while let Some((_, block)) = self.held.unlink_any() {
-            // A panic of the allocator behind the pool loses that block at most (I10).
-            // SAFETY: exclusive, so nobody uses it.
-            contain(|| unsafe { self.release(block) });
+            // SAFETY: exclusive, so nobody uses it. A panic of the allocator behind the pool ends in there (I10).
+            unsafe { self.release(block) };
         }
         self.held.clear();
         self.bump.reset();
@@ -266,8 +267,9 @@ impl<A: Allocator + Send + Sync + 'static> Arena<A> {
 impl<A: Allocator + Send + Sync + 'static> Drop for Arena<A> {
     fn drop(&mut self) {
         self.reset();
-        let bump = mem::replace(&mut self.bump, Bump::new(false));
-        self.pool.with_core(|handle| handle.tiers().store_bump(bump));
+        // SAFETY: the arena ends here.
+        let bump = unsafe { ManuallyDrop::take(&mut self.bump) };
+        self.pool.tiers().store_bump(bump);
     }
 }
 

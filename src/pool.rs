@@ -167,7 +167,7 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
     }
 
     #[inline]
-    pub(crate) fn core_or_start(&self) -> Result<NonNull<Core<Bytes<A>>>, GetError> {
+    fn core_or_start(&self) -> Result<NonNull<Core<Bytes<A>>>, GetError> {
         // Acquire: pairs with the Release of `start`.
         match NonNull::new(self.core.load(Ordering::Acquire)) {
             Some(core) => Ok(core),
@@ -228,15 +228,15 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
         })
     }
 
-    /// As [`clone`](Clone::clone), with an error where there is no memory for the first one of an unused pool.
-    pub(crate) fn try_clone(&self) -> Result<Self, GetError> {
-        self.core_or_start()?;
-        let handle = self.with_core(Handle::clone);
-        let core = handle.map_or(ptr::null_mut(), |handle| handle.into_raw().as_ptr());
-        Ok(Self { core: AtomicPtr::new(core), seed: AssertUnwindSafe(None) })
+    /// What a clone of this one is. The first use makes the core.
+    #[inline]
+    pub(crate) fn handle(&self) -> Result<Handle<Bytes<A>>, GetError> {
+        let core = self.core_or_start()?;
+        // SAFETY: `core` is from `into_raw`, and this handle keeps it.
+        Ok(Handle::clone(&*unsafe { Handle::borrow_raw(core) }))
     }
 
-    pub(crate) fn with_core<R>(&self, f: impl FnOnce(&Handle<Bytes<A>>) -> R) -> Option<R> {
+    fn with_core<R>(&self, f: impl FnOnce(&Handle<Bytes<A>>) -> R) -> Option<R> {
         // Acquire: pairs with the Release of `start`.
         let core = NonNull::new(self.core.load(Ordering::Acquire))?;
         // SAFETY: `core` is from `into_raw`, and this handle keeps it.
@@ -280,7 +280,8 @@ fn no_core<A: Allocator + Send + Sync + 'static>() -> GetError {
 impl<A: Allocator + Send + Sync + 'static> Clone for Pool<A> {
     /// Another handle to the same pool. The first clone of a pool that was never used makes its tables.
     fn clone(&self) -> Self {
-        self.try_clone().unwrap_or_else(|error| crate::buf::failed(error))
+        let handle = self.handle().unwrap_or_else(|error| crate::buf::failed(error));
+        Self { core: AtomicPtr::new(handle.into_raw().as_ptr()), seed: AssertUnwindSafe(None) }
     }
 }
 

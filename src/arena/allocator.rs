@@ -1,13 +1,12 @@
 //! The arena as an allocator, for collections.
-#![expect(clippy::disallowed_methods, reason = "the pool's own, which keeps the limit and the counts")]
+#![expect(clippy::disallowed_methods, reason = "the arena's own")]
 
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 
 use crate::alloc::{AllocError, Allocator};
 use crate::arena::Arena;
-use crate::life::close::Handle;
-use crate::pool::Pool;
+use crate::life::close::Core;
 use crate::raw::held::{Held, Place};
 
 // SAFETY: memory stays until it is given back, or until the arena is reset or goes, for which no `&Arena` may be left. It does
@@ -37,12 +36,8 @@ unsafe impl<A: Allocator + Send + Sync + 'static> Allocator for &Arena<A> {
                 let grown = unsafe { self.bump.grow(block, old, new) }.ok_or(AllocError)?;
                 Ok(NonNull::slice_from_raw_parts(grown, new.size()))
             }
-            (false, false) => {
-                // SAFETY: passed on.
-                let grow = |pool: &Pool<A>| unsafe { pool.grow(block, old, new) };
-                // SAFETY: passed on.
-                unsafe { self.resize_large(block, old, new, grow) }
-            }
+            // SAFETY: passed on.
+            (false, false) => unsafe { self.resize_large(block, old, new) },
             // SAFETY: passed on.
             _ => unsafe { self.migrate(block, old, new) },
         }
@@ -56,12 +51,8 @@ unsafe impl<A: Allocator + Send + Sync + 'static> Allocator for &Arena<A> {
                 let shrunk = unsafe { self.bump.shrink(block, old, new) }.ok_or(AllocError)?;
                 Ok(NonNull::slice_from_raw_parts(shrunk, new.size()))
             }
-            (false, false) => {
-                // SAFETY: passed on.
-                let shrink = |pool: &Pool<A>| unsafe { pool.shrink(block, old, new) };
-                // SAFETY: passed on.
-                unsafe { self.resize_large(block, old, new, shrink) }
-            }
+            // SAFETY: passed on.
+            (false, false) => unsafe { self.resize_large(block, old, new) },
             // SAFETY: passed on.
             _ => unsafe { self.migrate(block, old, new) },
         }
@@ -99,26 +90,21 @@ impl<A: Allocator + Send + Sync + 'static> Arena<A> {
     /// Lets the pool grow or shrink a block, which is out of the ring meanwhile.
     ///
     /// # Safety
-    /// The block is a large one of this arena, with the layout `old`, and `resize` asks the pool for `new` in its place.
-    unsafe fn resize_large(
-        &self,
-        start: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-        resize: impl FnOnce(&Pool<A>) -> Result<NonNull<[u8]>, AllocError>,
-    ) -> Result<NonNull<[u8]>, AllocError> {
-        let pools = |handle: &Handle<_>| [old, new].into_iter().any(|layout| handle.tiers().config.pools(layout));
-        let outlives_panic = self.pool.with_core(pools).unwrap_or(false);
+    /// The block is a large one of this arena, with the layout `old`, and the caller gives it up if this succeeds.
+    unsafe fn resize_large(&self, start: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let config = &self.pool.tiers().config;
+        let outlives_panic = config.pools(old) || config.pools(new);
         let (place, _) = self.held.unlink(start).ok_or(AllocError)?;
         let mut resizing = Resizing { held: &self.held, place: Some(place), outlives_panic };
-        let resized = resize(&self.pool);
+        // SAFETY: passed on, and this is a handle.
+        let resized = unsafe { Core::resize(self.pool.as_raw(), start, old, new, false) };
         if let Some(place) = resizing.place.take() {
             match resized {
                 Ok(memory) => self.held.link_as(place, Self::block(memory, new)),
                 Err(_) => self.held.link(place),
             }
         }
-        resized
+        resized.map_err(|_| AllocError)
     }
 
     /// Moves what lies on the other side of the line between small and large.

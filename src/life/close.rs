@@ -81,7 +81,9 @@ impl<B: Backing> Handle<B> {
         core
     }
 
+    /// The core, for as long as this handle lives.
     #[cfg(feature = "arena")]
+    #[inline]
     pub(crate) fn as_raw(&self) -> NonNull<Core<B>> {
         self.0
     }

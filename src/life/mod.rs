@@ -20,6 +20,8 @@ use core::time::Duration;
 use std::time::Instant;
 
 use crate::alloc::Allocator;
+#[cfg(feature = "arena")]
+use crate::alloc::FallibleBox;
 use crate::error::GetError;
 use crate::life::close::Core;
 #[cfg(feature = "arena")]
@@ -154,14 +156,15 @@ impl<B: Backing> Core<B> {
 
 #[cfg(feature = "arena")]
 impl<B: Backing> Handle<B> {
-    /// The chunks of an arena.
-    pub(crate) fn take_bump(&self) -> Bump {
-        let (bump, first) = self.tiers().take_bump();
+    /// The chunks of an arena. None: no memory.
+    #[inline]
+    pub(crate) fn take_bump(&self) -> Option<FallibleBox<Bump>> {
+        let (bump, first) = self.tiers().take_bump()?;
         if first {
             // SAFETY: this is a handle.
             unsafe { Core::wake_collector(self.as_raw()) };
         }
-        bump
+        Some(bump)
     }
 }
 

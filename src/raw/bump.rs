@@ -4,7 +4,7 @@
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-use crate::alloc::Allocator;
+use crate::alloc::{Allocator, FallibleBox};
 use crate::raw::wipe::wipe;
 
 /// Memory that is handed out by moving a pointer down through a chunk, and comes back all at once. The chunks are the global
@@ -18,9 +18,10 @@ pub(crate) struct Bump {
 }
 
 impl Bump {
-    /// Without a chunk: the first allocation makes one.
-    pub(crate) fn new(wipes: bool) -> Self {
-        Self { chunks: bumpalo::Bump::new(), wipes }
+    /// Without a chunk: the first allocation makes one. In a box, as what passes through many hands should fit a register.
+    /// None: no memory.
+    pub(crate) fn new(wipes: bool) -> Option<FallibleBox<Self>> {
+        FallibleBox::try_new(Self { chunks: bumpalo::Bump::new(), wipes }).ok()
     }
 
     /// None: no memory.
@@ -108,7 +109,7 @@ mod tests {
     #[test]
     fn what_was_handed_out_is_overwritten() {
         let [small, large] = [16, 64].map(|size| Layout::from_size_align(size, 8).unwrap());
-        let mut bump = Bump::new(true);
+        let mut bump = Bump::new(true).expect("there is memory");
         let freed = filled(&bump, large);
         // SAFETY: just allocated.
         unsafe { bump.deallocate(freed, large) };
@@ -131,7 +132,7 @@ mod tests {
     #[test]
     fn the_last_block_comes_back_at_once() {
         let layout = Layout::new::<[u64; 4]>();
-        let bump = Bump::new(false);
+        let bump = Bump::new(false).expect("there is memory");
         let block = filled(&bump, layout);
         // SAFETY: just allocated.
         unsafe { bump.deallocate(block, layout) };

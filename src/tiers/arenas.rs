@@ -3,6 +3,7 @@
 
 use std::sync::OnceLock;
 
+use crate::alloc::FallibleBox;
 use crate::raw::bump::Bump;
 use crate::raw::slot::Reach;
 use crate::sync::{ArrayQueue, AtomicUsize, Ordering::Relaxed};
@@ -16,7 +17,7 @@ const CHUNK: usize = 256 << 10;
 #[derive(Debug, Default)]
 pub(crate) struct Arenas {
     /// Made by the first arena that comes back. Each has been reset.
-    idle: OnceLock<ArrayQueue<Bump>>,
+    idle: OnceLock<ArrayQueue<FallibleBox<Bump>>>,
     /// The fewest that were idle at any time since the last collection: so many nobody needed.
     low: AtomicUsize,
     /// Of the idle ones' chunks. Raised before one is stored, lowered after one was taken.
@@ -24,7 +25,7 @@ pub(crate) struct Arenas {
 }
 
 impl Arenas {
-    pub(crate) fn take(&self) -> Option<Bump> {
+    pub(crate) fn take(&self) -> Option<FallibleBox<Bump>> {
         let idle = self.idle.get()?;
         let bump = self.pop(idle)?;
         let left = idle.len();
@@ -35,7 +36,7 @@ impl Arenas {
     }
 
     /// The bump comes back if it is too large, if there is no room, or no memory for the queue.
-    pub(crate) fn store(&self, bump: Bump) -> Result<(), Bump> {
+    pub(crate) fn store(&self, bump: FallibleBox<Bump>) -> Result<(), FallibleBox<Bump>> {
         let bytes = bump.chunk_bytes();
         let Some(idle) = self.idle.get().or_else(|| self.make()).filter(|_| bytes <= CHUNK) else { return Err(bump) };
         self.bytes.fetch_add(bytes, Relaxed);
@@ -45,7 +46,7 @@ impl Arenas {
     }
 
     /// Takes out those that nobody needed since the last collection, or all.
-    pub(crate) fn drain(&self, reach: Reach, mut out: impl FnMut(Bump)) {
+    pub(crate) fn drain(&self, reach: Reach, mut out: impl FnMut(FallibleBox<Bump>)) {
         let Some(idle) = self.idle.get() else { return };
         let count = if reach == Reach::All { ARENAS } else { self.low.load(Relaxed) };
         (0..count).map_while(|_| self.pop(idle)).for_each(&mut out);
@@ -57,16 +58,16 @@ impl Arenas {
         (self.idle.get().map_or(0, ArrayQueue::len), self.bytes.load(Relaxed))
     }
 
-    fn pop(&self, idle: &ArrayQueue<Bump>) -> Option<Bump> {
+    fn pop(&self, idle: &ArrayQueue<FallibleBox<Bump>>) -> Option<FallibleBox<Bump>> {
         let bump = idle.pop()?;
         self.bytes.fetch_sub(bump.chunk_bytes(), Relaxed);
         Some(bump)
     }
 
     #[cold]
-    fn make(&self) -> Option<&ArrayQueue<Bump>> {
+    fn make(&self) -> Option<&ArrayQueue<FallibleBox<Bump>>> {
         // `ArrayQueue::new` aborts where there is no memory. Asking for as much just before makes that unlikely.
-        Vec::<(usize, Bump)>::new().try_reserve_exact(ARENAS).ok()?;
+        Vec::<(usize, FallibleBox<Bump>)>::new().try_reserve_exact(ARENAS).ok()?;
         // Another thread may have been faster.
         let _ = self.idle.set(ArrayQueue::new(ARENAS));
         self.idle.get()
@@ -79,8 +80,8 @@ mod tests {
 
     use super::*;
 
-    fn used(size: usize) -> Bump {
-        let mut bump = Bump::new(false);
+    fn used(size: usize) -> FallibleBox<Bump> {
+        let mut bump = Bump::new(false).expect("there is memory");
         bump.allocate(Layout::from_size_align(size, 1).unwrap()).expect("there is memory");
         bump.reset();
         bump

@@ -19,6 +19,8 @@ mod report;
 
 use core::ptr::NonNull;
 
+#[cfg(feature = "arena")]
+use crate::alloc::FallibleBox;
 use crate::error::GetError;
 use crate::raw::block::Batch;
 #[cfg(feature = "arena")]
@@ -308,23 +310,28 @@ impl<B: Backing> Tiers<B> {
 #[cfg(feature = "arena")]
 impl<B: Backing> Tiers<B> {
     /// The chunks of an arena, idle ones if there are any; and whether they are the first thing that the pool holds, as in
-    /// [`Got`].
-    pub(crate) fn take_bump(&self) -> (Bump, bool) {
+    /// [`Got`]. None: no memory.
+    #[inline]
+    pub(crate) fn take_bump(&self) -> Option<(FallibleBox<Bump>, bool)> {
         let idle = if self.is_inherited() { None } else { self.arenas.take() };
         match idle {
-            Some(bump) => (bump, false),
-            None => (Bump::new(self.config.zero_on_return), self.blocks.fetch_add(1, Relaxed) == 0),
+            Some(bump) => Some((bump, false)),
+            None => Some((Bump::new(self.config.zero_on_return)?, self.blocks.fetch_add(1, Relaxed) == 0)),
         }
     }
 
     /// Takes the chunks of an arena back, which has reset them. Where there is no room they are freed.
-    pub(crate) fn store_bump(&self, bump: Bump) {
+    #[inline]
+    pub(crate) fn store_bump(&self, bump: FallibleBox<Bump>) {
         let keeps = self.config.recycle && !self.is_inherited();
         let refused = if keeps { self.arenas.store(bump).err() } else { Some(bump) };
-        refused.into_iter().for_each(|bump| self.free_bump(bump));
+        if let Some(bump) = refused {
+            self.free_bump(bump);
+        }
     }
 
-    fn free_bump(&self, bump: Bump) {
+    #[cold]
+    fn free_bump(&self, bump: FallibleBox<Bump>) {
         drop(bump);
         self.blocks.fetch_sub(1, Relaxed);
     }
