@@ -269,7 +269,7 @@ impl<A: Allocator + Send + Sync + 'static> Drop for Arena<A> {
         self.reset();
         // SAFETY: the arena ends here.
         let bump = unsafe { ManuallyDrop::take(&mut self.bump) };
-        self.pool.tiers().store_bump(bump);
+        self.pool.store_bump(bump);
     }
 }
 

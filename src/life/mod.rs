@@ -33,6 +33,8 @@ use crate::raw::home::Lent;
 use crate::raw::size_class::{Class, Rank};
 use crate::raw::slot::Reach;
 use crate::raw::thread_id;
+#[cfg(feature = "arena")]
+use crate::raw::thread_id::ThreadId;
 use crate::sync::yield_now;
 use crate::tiers::backing::{Backing, Bytes};
 use crate::tiers::{Last, Tiers};
@@ -159,13 +161,27 @@ impl<B: Backing> Handle<B> {
     /// The chunks of an arena. None: no memory.
     #[inline]
     pub(crate) fn take_bump(&self) -> Option<FallibleBox<Bump>> {
-        let (bump, first) = self.tiers().take_bump()?;
+        let (bump, first) = self.tiers().take_bump(shelf_owner())?;
         if first {
             // SAFETY: this is a handle.
             unsafe { Core::wake_collector(self.as_raw()) };
         }
         Some(bump)
     }
+
+    /// Takes them back, reset.
+    #[inline]
+    pub(crate) fn store_bump(&self, bump: FallibleBox<Bump>) {
+        self.tiers().store_bump(shelf_owner(), bump);
+    }
+}
+
+/// The calling thread, with an id if it can have one: it is by its id that it finds its own shelf.
+#[cfg(feature = "arena")]
+#[inline]
+fn shelf_owner() -> ThreadId {
+    let who = thread_id::current();
+    if who.index().is_some() { who } else { thread_id::register() }
 }
 
 /// Blocks above the largest class pass the tiers by; they are units all the same.

@@ -1,4 +1,5 @@
-//! Idle arenas: a bounded queue of their chunks, which every thread takes from and stores to.
+//! Idle arenas: bounded queues of their chunks, the *shelves*. A thread takes from and stores to its own one first, so that it
+//! finds what is in its cache, and only then the others'.
 #![forbid(unsafe_code)]
 
 use std::sync::OnceLock;
@@ -6,18 +7,29 @@ use std::sync::OnceLock;
 use crate::alloc::FallibleBox;
 use crate::raw::bump::Bump;
 use crate::raw::slot::Reach;
-use crate::sync::{ArrayQueue, AtomicUsize, Ordering::Relaxed};
+use crate::raw::thread_id::ThreadId;
+use crate::sync::{ArrayQueue, AtomicUsize, CachePadded, Ordering::Relaxed};
 
-/// The most that may be idle. What comes and goes in a steady state are the swings in how many are in use, and not their number.
-const ARENAS: usize = 64;
+/// With 16 of them threads up to as many share none.
+const SHELVES: usize = 16;
+
+/// The most that may be idle on one: 64 on all. What comes and goes in a steady state are the swings in how many are in use, and
+/// not their number.
+const ARENAS: usize = 4;
 
 /// The most bytes of an idle arena's chunk: 16 MiB for all.
 const CHUNK: usize = 256 << 10;
 
 #[derive(Debug, Default)]
 pub(crate) struct Arenas {
-    /// Made by the first arena that comes back. Each has been reset.
-    idle: OnceLock<ArrayQueue<FallibleBox<Bump>>>,
+    /// Made by the first arena that comes back.
+    shelves: OnceLock<Box<[CachePadded<Shelf>]>>,
+}
+
+#[derive(Debug)]
+struct Shelf {
+    /// Each has been reset.
+    idle: ArrayQueue<FallibleBox<Bump>>,
     /// The fewest that were idle at any time since the last collection: so many nobody needed.
     low: AtomicUsize,
     /// Of the idle ones' chunks. Raised before one is stored, lowered after one was taken.
@@ -25,52 +37,99 @@ pub(crate) struct Arenas {
 }
 
 impl Arenas {
-    pub(crate) fn take(&self) -> Option<FallibleBox<Bump>> {
-        let idle = self.idle.get()?;
-        let bump = self.pop(idle)?;
-        let left = idle.len();
+    #[inline]
+    pub(crate) fn take(&self, who: ThreadId) -> Option<FallibleBox<Bump>> {
+        self.from(who).find_map(Shelf::take)
+    }
+
+    /// The bump comes back if it is too large, if there is no room, or no memory for the shelves.
+    #[inline]
+    pub(crate) fn store(&self, who: ThreadId, mut bump: FallibleBox<Bump>) -> Result<(), FallibleBox<Bump>> {
+        let bytes = bump.chunk_bytes();
+        if bytes > CHUNK || self.shelves.get().is_none() && !self.make() {
+            return Err(bump);
+        }
+        for shelf in self.from(who) {
+            match shelf.store(bump, bytes) {
+                Ok(()) => return Ok(()),
+                Err(back) => bump = back,
+            }
+        }
+        Err(bump)
+    }
+
+    /// Takes out those that nobody needed since the last collection, or all.
+    pub(crate) fn drain(&self, reach: Reach, mut out: impl FnMut(FallibleBox<Bump>)) {
+        for shelf in self.shelves() {
+            let count = if reach == Reach::All { ARENAS } else { shelf.low.load(Relaxed) };
+            (0..count).map_while(|_| shelf.pop()).for_each(&mut out);
+            shelf.low.store(shelf.idle.len(), Relaxed);
+        }
+    }
+
+    /// How many are idle, and the bytes of their chunks.
+    pub(crate) fn idle(&self) -> (usize, usize) {
+        let add =
+            |(count, bytes), shelf: &CachePadded<Shelf>| (count + shelf.idle.len(), bytes + shelf.bytes.load(Relaxed));
+        self.shelves().iter().fold((0, 0), add)
+    }
+
+    fn shelves(&self) -> &[CachePadded<Shelf>] {
+        self.shelves.get().map_or(&[], |shelves| shelves)
+    }
+
+    /// All shelves, the thread's own one first.
+    #[inline]
+    fn from(&self, who: ThreadId) -> impl Iterator<Item = &Shelf> {
+        let shelves = self.shelves();
+        let (others, own) = shelves.split_at(if shelves.is_empty() { 0 } else { who.number() % SHELVES });
+        own.iter().chain(others).map(|shelf| &**shelf)
+    }
+
+    /// False: no memory.
+    #[cold]
+    fn make(&self) -> bool {
+        let mut shelves = Vec::new();
+        // `ArrayQueue::new` aborts where there is no memory. Asking for as much just before makes that unlikely.
+        let buffers = Vec::<[usize; 2]>::new().try_reserve_exact(SHELVES * ARENAS);
+        if buffers.is_err() || shelves.try_reserve_exact(SHELVES).is_err() {
+            return false;
+        }
+        shelves.extend((0..SHELVES).map(|_| CachePadded::new(Shelf::new())));
+        // Another thread may have been faster.
+        let _ = self.shelves.set(shelves.into_boxed_slice());
+        true
+    }
+}
+
+impl Shelf {
+    fn new() -> Self {
+        Self { idle: ArrayQueue::new(ARENAS), low: AtomicUsize::new(0), bytes: AtomicUsize::new(0) }
+    }
+
+    #[inline]
+    fn take(&self) -> Option<FallibleBox<Bump>> {
+        let bump = self.pop()?;
+        let left = self.idle.len();
         if left < self.low.load(Relaxed) {
             self.low.fetch_min(left, Relaxed);
         }
         Some(bump)
     }
 
-    /// The bump comes back if it is too large, if there is no room, or no memory for the queue.
-    pub(crate) fn store(&self, bump: FallibleBox<Bump>) -> Result<(), FallibleBox<Bump>> {
-        let bytes = bump.chunk_bytes();
-        let Some(idle) = self.idle.get().or_else(|| self.make()).filter(|_| bytes <= CHUNK) else { return Err(bump) };
+    #[inline]
+    fn store(&self, bump: FallibleBox<Bump>, bytes: usize) -> Result<(), FallibleBox<Bump>> {
         self.bytes.fetch_add(bytes, Relaxed);
-        idle.push(bump).inspect_err(|_| {
+        self.idle.push(bump).inspect_err(|_| {
             self.bytes.fetch_sub(bytes, Relaxed);
         })
     }
 
-    /// Takes out those that nobody needed since the last collection, or all.
-    pub(crate) fn drain(&self, reach: Reach, mut out: impl FnMut(FallibleBox<Bump>)) {
-        let Some(idle) = self.idle.get() else { return };
-        let count = if reach == Reach::All { ARENAS } else { self.low.load(Relaxed) };
-        (0..count).map_while(|_| self.pop(idle)).for_each(&mut out);
-        self.low.store(idle.len(), Relaxed);
-    }
-
-    /// How many are idle, and the bytes of their chunks.
-    pub(crate) fn idle(&self) -> (usize, usize) {
-        (self.idle.get().map_or(0, ArrayQueue::len), self.bytes.load(Relaxed))
-    }
-
-    fn pop(&self, idle: &ArrayQueue<FallibleBox<Bump>>) -> Option<FallibleBox<Bump>> {
-        let bump = idle.pop()?;
+    #[inline]
+    fn pop(&self) -> Option<FallibleBox<Bump>> {
+        let bump = self.idle.pop()?;
         self.bytes.fetch_sub(bump.chunk_bytes(), Relaxed);
         Some(bump)
-    }
-
-    #[cold]
-    fn make(&self) -> Option<&ArrayQueue<FallibleBox<Bump>>> {
-        // `ArrayQueue::new` aborts where there is no memory. Asking for as much just before makes that unlikely.
-        Vec::<(usize, FallibleBox<Bump>)>::new().try_reserve_exact(ARENAS).ok()?;
-        // Another thread may have been faster.
-        let _ = self.idle.set(ArrayQueue::new(ARENAS));
-        self.idle.get()
     }
 }
 
@@ -90,14 +149,14 @@ mod tests {
     #[test]
     fn so_many_of_so_many_bytes_are_kept() {
         let arenas = Arenas::default();
-        assert!(arenas.take().is_none());
-        assert!(arenas.store(used(CHUNK + 1)).is_err(), "too large");
-        for n in 0..2 * ARENAS {
-            assert_eq!(arenas.store(used(1000)).is_ok(), n < ARENAS);
+        assert!(arenas.take(ThreadId::NOBODY).is_none());
+        assert!(arenas.store(ThreadId::NOBODY, used(CHUNK + 1)).is_err(), "too large");
+        for n in 0..2 * ARENAS * SHELVES {
+            assert_eq!(arenas.store(ThreadId::NOBODY, used(1000)).is_ok(), n < ARENAS * SHELVES);
         }
         let (count, bytes) = arenas.idle();
-        assert_eq!(count, ARENAS);
-        assert!((ARENAS * 1000..=ARENAS * CHUNK).contains(&bytes), "{bytes}");
+        assert_eq!(count, 64);
+        assert!((64_000..=16 << 20).contains(&bytes), "{bytes}");
         arenas.drain(Reach::All, drop);
         assert_eq!(arenas.idle(), (0, 0));
     }
@@ -111,11 +170,11 @@ mod tests {
             arenas.drain(reach, |_| count += 1);
             count
         };
-        (0..10).for_each(|_| arenas.store(used(100)).unwrap());
+        (0..10).for_each(|_| arenas.store(ThreadId::NOBODY, used(100)).unwrap());
         assert_eq!(drained(Reach::Idle), 0, "they were in use since");
         for _ in 0..20 {
-            let taken: Vec<_> = (0..3).map(|_| arenas.take().expect("idle")).collect();
-            taken.into_iter().for_each(|bump| arenas.store(bump).unwrap());
+            let taken: Vec<_> = (0..3).map(|_| arenas.take(ThreadId::NOBODY).expect("idle")).collect();
+            taken.into_iter().for_each(|bump| arenas.store(ThreadId::NOBODY, bump).unwrap());
         }
         assert_eq!(drained(Reach::Idle), 7);
         assert_eq!(drained(Reach::Idle), 3);

@@ -312,8 +312,8 @@ impl<B: Backing> Tiers<B> {
     /// The chunks of an arena, idle ones if there are any; and whether they are the first thing that the pool holds, as in
     /// [`Got`]. None: no memory.
     #[inline]
-    pub(crate) fn take_bump(&self) -> Option<(FallibleBox<Bump>, bool)> {
-        let idle = if self.is_inherited() { None } else { self.arenas.take() };
+    pub(crate) fn take_bump(&self, who: ThreadId) -> Option<(FallibleBox<Bump>, bool)> {
+        let idle = if self.is_inherited() { None } else { self.arenas.take(who) };
         match idle {
             Some(bump) => Some((bump, false)),
             None => Some((Bump::new(self.config.zero_on_return)?, self.blocks.fetch_add(1, Relaxed) == 0)),
@@ -322,9 +322,9 @@ impl<B: Backing> Tiers<B> {
 
     /// Takes the chunks of an arena back, which has reset them. Where there is no room they are freed.
     #[inline]
-    pub(crate) fn store_bump(&self, bump: FallibleBox<Bump>) {
+    pub(crate) fn store_bump(&self, who: ThreadId, bump: FallibleBox<Bump>) {
         let keeps = self.config.recycle && !self.is_inherited();
-        let refused = if keeps { self.arenas.store(bump).err() } else { Some(bump) };
+        let refused = if keeps { self.arenas.store(who, bump).err() } else { Some(bump) };
         if let Some(bump) = refused {
             self.free_bump(bump);
         }
