@@ -6,10 +6,15 @@
 #![deny(unsafe_code)]
 
 use core::alloc::Layout;
+use core::any::Any;
 use core::ptr::{self, NonNull};
 
 #[expect(unsafe_code, reason = "an allocator")]
 mod from_global;
+
+#[cfg(feature = "jemalloc")]
+#[expect(unsafe_code, reason = "an allocator")]
+mod jemalloc;
 
 #[cfg(unix)]
 #[expect(unsafe_code, reason = "an allocator")]
@@ -19,10 +24,25 @@ pub use allocator_api2::alloc::{AllocError, Allocator, Global};
 
 pub use self::from_global::FromGlobalAlloc;
 
+#[cfg(feature = "jemalloc")]
+pub use self::jemalloc::{Jemalloc, JemallocStats};
+
 #[cfg(unix)]
 pub use self::pages::Pages;
 
 pub(crate) use allocator_api2::boxed::Box as FallibleBox;
+
+/// What a pool does after a collection that freed something, where its user says nothing else: an allocator of ours that keeps
+/// what comes back gives it on to the system. Each such one has its line here; a method of [`Allocator`] would be better, but the trait
+/// is not ours.
+pub(crate) fn trim<A: 'static>(allocator: &A) {
+    let allocator: &dyn Any = allocator;
+    #[cfg(feature = "jemalloc")]
+    if let Some(jemalloc) = allocator.downcast_ref::<Jemalloc>() {
+        jemalloc.purge();
+    }
+    let _ = allocator;
+}
 
 /// The block of an empty layout: aligned, and nowhere.
 fn empty(layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
