@@ -15,6 +15,18 @@ need_nightly() {
     rustup toolchain list 2>/dev/null | grep -q '^nightly' || skip "no nightly toolchain is installed"
 }
 
+# has_c: whether the feature `jemalloc` can be built here; says so where it cannot
+has_c() {
+    local tool
+    for tool in "${CC:-cc}" make; do
+        tool=${tool%% *}
+        command -v "$tool" >/dev/null && continue
+        printf '\n######## SKIPPED: the feature jemalloc: %s is not installed ########\n\n' "$tool"
+        [ "${CI_NO_SKIP:-0}" = 0 ] || exit 1
+        return 1
+    done
+}
+
 # need COMMAND PACKAGE: from Debian's package where that is possible without asking
 need() {
     if ! command -v "$1" >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

@@ -165,7 +165,8 @@ impl<A: Allocator + Send + Sync + 'static> Builder<A> {
     }
 
     /// What to call after a collection or a purge that freed something, with what it freed: an allocator that keeps what comes
-    /// back can be told here to give it on to the system. Default: nothing.
+    /// back can be told here to give it on to the system. Default: what the allocator has of its own, which is
+    /// `Jemalloc::purge` over `alloc::Jemalloc` and nothing over others; `|_, _| ()` turns that off.
     ///
     /// It runs on the thread that collects: the background thread, or the one in [`Pool::collect`] or [`Pool::purge`], once
     /// for each of them and perhaps on several threads at once. Requests go on meanwhile, and it may use the pool. It is not called

@@ -1,6 +1,9 @@
 //! The project's pages, so that their links and examples are checked.
 #![forbid(unsafe_code)]
 
+#[doc = include_str!("../docs/guide.md")]
+pub mod guide {}
+
 #[doc = include_str!("../docs/design.md")]
 pub mod design {}
 

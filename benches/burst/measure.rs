@@ -6,7 +6,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use millpond::alloc::{Allocator, Pages};
+use millpond::alloc::{Allocator, Jemalloc, Pages};
 use millpond::{Builder, Collect, Pool, PoolBuf};
 use millpond_benches::args::Args;
 
@@ -27,14 +27,20 @@ const OTHER: usize = 64 << 10;
 /// What it does in its own process.
 type Contender = fn(&Schedule);
 
-const CONTENDERS: [(&str, Contender); 4] = [
-    ("malloc, alone", |schedule| measure(Pool::builder(), 0, schedule)),
-    ("malloc", |schedule| measure(Pool::builder(), OTHERS, schedule)),
+/// What comes before is the same in small: an eighth.
+const SMALL: usize = 8;
+
+const CONTENDERS: [(&str, Contender); 6] = [
+    ("malloc, alone", |schedule| measure(Pool::builder(), 0, SMALL, schedule)),
+    ("malloc", |schedule| measure(Pool::builder(), OTHERS, SMALL, schedule)),
     ("malloc, malloc_trim", |schedule| {
         // SAFETY: it may be called at any time.
-        measure(Pool::builder().trimmed(|_, _| _ = unsafe { libc::malloc_trim(0) }), OTHERS, schedule);
+        measure(Pool::builder().trimmed(|_, _| _ = unsafe { libc::malloc_trim(0) }), OTHERS, SMALL, schedule);
     }),
-    ("Pages", |schedule| measure(Pool::builder_in(Pages::new()), OTHERS, schedule)),
+    ("Pages", |schedule| measure(Pool::builder_in(Pages::new()), OTHERS, SMALL, schedule)),
+    ("Jemalloc", |schedule| measure(Pool::builder_in(Jemalloc::new()), OTHERS, SMALL, schedule)),
+    // jemalloc's tables grow with the addresses that were ever in use, and stay: after one burst they are there.
+    ("Jemalloc, 2nd burst", |schedule| measure(Pool::builder_in(Jemalloc::new()), OTHERS, 1, schedule)),
 ];
 
 /// What happens when, from the start of the recording. The lines of a plot meet there.
@@ -116,16 +122,19 @@ fn number(word: &str) -> f64 {
     word.parse().unwrap_or_else(|_| panic!("`{word}` is no number"))
 }
 
-/// One contender, in its own process; prints what [`record`] reads.
-fn measure<A: Allocator + Send + Sync + 'static>(builder: Builder<A>, others: usize, schedule: &Schedule) {
+/// One contender, in its own process, which had such a burst in so many times smaller; prints what [`record`] reads.
+fn measure<A>(builder: Builder<A>, others: usize, smaller: usize, schedule: &Schedule)
+where
+    A: Allocator + Send + Sync + 'static,
+{
     // Where blocks lie alone in a batch, as the largest do, the depot has room for a part of the bytes.
     let pool = builder.idle_limit(4 * schedule.bytes).collect(Collect::Manual).build().expect("the settings fit");
     let mut held: Vec<PoolBuf<A>> = Vec::with_capacity(schedule.bytes / (64 << 10));
     let recorder = Recorder::new(schedule.sample_every, schedule.step * (2 * END));
 
-    // The same in small: the pool's tables, code that has not run yet, the first collection's preparations; and what `malloc` learns
+    // The same before: the pool's tables, code that has not run yet, the first collection's preparations; and what `malloc` learns
     // from the sizes that it is given back.
-    fill(&pool, schedule.bytes / 8, &mut held);
+    fill(&pool, schedule.bytes / smaller, &mut held);
     held.clear();
     let most = pool.stats().idle_bytes;
     (0..3).for_each(|_| _ = pool.collect());

@@ -7,8 +7,14 @@ use plotters::prelude::*;
 use crate::measure::Record;
 
 /// Wide lines first, so that those drawn over them leave an edge where they lie on each other.
-const STYLES: [(RGBColor, u32); 4] =
-    [(RGBColor(150, 150, 150), 11), (RGBColor(213, 94, 0), 8), (RGBColor(86, 180, 233), 5), (RGBColor(0, 60, 40), 2)];
+const STYLES: [(RGBColor, u32); 6] = [
+    (RGBColor(150, 150, 150), 11),
+    (RGBColor(213, 94, 0), 8),
+    (RGBColor(86, 180, 233), 5),
+    (RGBColor(240, 228, 66), 4),
+    (RGBColor(204, 121, 167), 2),
+    (RGBColor(0, 60, 40), 1),
+];
 
 const TEXT: (&str, i32) = ("sans-serif", 15);
 

@@ -5,7 +5,7 @@ use core::alloc::Layout;
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
-use crate::alloc::Allocator;
+use crate::alloc::{self, Allocator};
 use crate::error::GetError;
 use crate::raw::config::Config;
 use crate::raw::counters::raise_peak;
@@ -47,6 +47,7 @@ pub(crate) struct Bytes<A> {
     align: usize,
     /// The bound on `allocated`.
     limit: usize,
+    /// The user's; without one the allocator may have one of its own.
     trimmed: Option<Trimmed<A>>,
     /// Bytes held from the allocator. Raised before it is asked, lowered after it has taken a block back.
     allocated: AtomicUsize,
@@ -228,8 +229,9 @@ impl<A: Allocator + Send + Sync + 'static> Backing for Bytes<A> {
     }
 
     fn trimmed(&self, freed: Freed) {
-        if let Some(trimmed) = self.trimmed {
-            trimmed(self.allocator(), freed);
+        match self.trimmed {
+            Some(trimmed) => trimmed(self.allocator(), freed),
+            None => alloc::trim(self.allocator()),
         }
     }
 }

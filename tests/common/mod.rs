@@ -3,6 +3,7 @@
 
 pub mod flaky;
 pub mod ledger;
+pub mod odd;
 pub mod ops;
 pub mod owners;
 pub mod process;

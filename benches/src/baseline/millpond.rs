@@ -5,14 +5,14 @@ use std::mem::MaybeUninit;
 use crate::baseline::Contender;
 
 macro_rules! pool {
-    ($(#[$doc:meta])* $name:ident, $label:literal, $of:ident, $pool:expr) => {
+    ($(#[$doc:meta])* $name:ident, $label:literal, $of:ident, $over:ident, $pool:expr) => {
         $(#[$doc])*
-        pub struct $name($of::Pool);
+        pub struct $name($of::Pool<$of::alloc::$over>);
 
         impl Contender for $name {
             const NAME: &'static str = $label;
 
-            type Buf = $of::PoolBuf;
+            type Buf = $of::PoolBuf<$of::alloc::$over>;
 
             fn new(largest: usize) -> Self {
                 let pool = $pool;
@@ -44,6 +44,7 @@ pool!(
     Millpond,
     "millpond",
     millpond,
+    Global,
     millpond::Pool::new()
 );
 pool!(
@@ -51,12 +52,22 @@ pool!(
     MillpondManual,
     "millpond, Manual",
     millpond,
+    Global,
     millpond::Pool::builder().collect(millpond::Collect::Manual).build().expect("the defaults fit")
+);
+pool!(
+    /// On jemalloc, in an arena of its own.
+    MillpondJemalloc,
+    "millpond on jemalloc",
+    millpond,
+    Jemalloc,
+    millpond::Pool::new_in(millpond::alloc::Jemalloc::new())
 );
 pool!(
     /// Without the feature `fast-barrier`.
     FenceGate,
     "millpond, fence gate",
     millpond_fence_gate,
+    Global,
     millpond_fence_gate::Pool::new()
 );

@@ -26,7 +26,7 @@ mod vecpool;
 
 pub use self::allocator::{Allocator, Heap, Jemalloc, Malloc, Mimalloc};
 pub use self::array_queue::Queue;
-pub use self::millpond::{FenceGate, Millpond, MillpondManual};
+pub use self::millpond::{FenceGate, Millpond, MillpondJemalloc, MillpondManual};
 pub use self::mutex_vec::MutexVec;
 pub use self::nothing::Nothing;
 pub use self::object_pool::ObjectPool;
@@ -79,6 +79,7 @@ pub fn visit_all<S: Sizes>(visitor: &mut impl Visitor) {
     visitor.visit::<TlsVec<S>>();
     visitor.visit::<Millpond>();
     visitor.visit::<MillpondManual>();
+    visitor.visit::<MillpondJemalloc>();
     visitor.visit::<FenceGate>();
     visitor.visit::<VecPool>();
     visitor.visit::<Queue<S>>();
