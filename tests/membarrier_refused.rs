@@ -20,11 +20,6 @@ const MEMBARRIER: &[libc::c_long] = &[libc::SYS_membarrier];
 
 const REFUSE: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM.unsigned_abs();
 
-/// A child's libtest captures nothing, so this is seen.
-fn skipped(why: &str) {
-    eprintln!("\nSKIPPED: {why}");
-}
-
 /// Three threads get, fill, check and drop buffers, while this one does `meanwhile`, once at least.
 fn beside_requests(pool: &Pool<Ledger>, mut meanwhile: impl FnMut()) {
     let requests = |tag: u8| {
@@ -121,7 +116,8 @@ mod later {
         let commands = unsafe { libc::syscall(libc::SYS_membarrier, libc::MEMBARRIER_CMD_QUERY, 0, 0) };
         let works = commands > 0 && commands & libc::c_long::from(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0;
         if !works {
-            skipped("this machine has no membarrier");
+            // A child's libtest captures nothing, so this is seen.
+            eprintln!("\nSKIPPED: this machine has no membarrier");
         }
         works
     }
