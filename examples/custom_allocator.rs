@@ -53,7 +53,7 @@ fn main() -> Result<(), millpond::BuildError> {
         .recycle(Recycle::Always)
         // Called after a collection that freed something: where an allocator that keeps memory can give it back.
         .trimmed(|heap, freed| {
-            println!("trimmed: {} blocks freed, {} bytes out", freed.blocks, heap.bytes_out.load(Relaxed))
+            println!("trimmed: {} blocks freed, {} bytes out", freed.blocks, heap.bytes_out.load(Relaxed));
         })
         .build()?;
     let request = || {
