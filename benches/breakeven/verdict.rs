@@ -1,7 +1,7 @@
-//! Where pooling pays: the smallest size from which on a pool is faster than an allocator.
+//! Where pooling pays: the sizes at which a pool is faster than an allocator.
 
 use millpond_benches::args::Args;
-use millpond_benches::report::median;
+use millpond_benches::report::{Times, median};
 
 use crate::{Step, label, lanes};
 
@@ -10,44 +10,63 @@ const ALIKE: f64 = 0.05;
 /// Nor is one on which so many of the rounds do not agree.
 const AGREE: f64 = 0.75;
 
+/// Sizes next to each other, the first and the last of them faster and none slower.
+struct Run {
+    first: usize,
+    last: usize,
+    /// No larger size is slower.
+    open: bool,
+}
+
 pub fn show(args: &Args, name: &str, steps: &[Step]) {
     if !args.json {
-        println!("\n| {name}: faster from | {} |", lanes::ALLOCATORS.map(|name| format!("than {name:<8}")).join(" | "));
-        println!("|:---|{}", "---:|".repeat(lanes::ALLOCATORS.len()));
+        println!("\n| {name}: faster | {} |", lanes::ALLOCATORS.map(|name| format!("than {name}")).join(" | "));
+        println!("|:---|{}", ":---|".repeat(lanes::ALLOCATORS.len()));
     }
     for pool in lanes::RECYCLES.iter().filter(|pool| steps[0].find(pool).is_some()) {
-        let sizes = lanes::ALLOCATORS.map(|allocator| pays_from(steps, pool, allocator));
         if !args.json {
-            println!("| {pool} | {} |", sizes.map(|size| size.map_or("never".into(), label)).join(" | "));
+            let cells = lanes::ALLOCATORS.map(|allocator| words(&pays(steps, pool, allocator)));
+            println!("| {pool} | {} |", cells.join(" | "));
             continue;
         }
-        for (allocator, size) in lanes::ALLOCATORS.iter().zip(sizes) {
-            let size = size.map_or("null".into(), |size| size.to_string());
+        for allocator in lanes::ALLOCATORS {
+            let runs = pays(steps, pool, allocator);
+            let runs: Vec<_> = runs.iter().map(|run| format!("[{},{}]", run.first, run.last)).collect();
             println!(
                 "{{\"question\":\"breakeven\",\"cell\":\"{name}\",\"contender\":\"{pool}\",\"than\":\"{allocator}\",\
-                 \"from_bytes\":{size}}}"
+                 \"faster_bytes\":[{}]}}",
+                runs.join(",")
             );
         }
     }
 }
 
-/// The smallest size at which it is faster and above which it is never slower.
-fn pays_from(steps: &[Step], pool: &str, allocator: &str) -> Option<usize> {
-    let mut from = None;
-    for step in steps.iter().rev() {
-        let ratios: Vec<f64> = step.find(pool)?.ratios_to(step.find(allocator)?).collect();
-        if differ(&ratios, |ratio| ratio - 1.0) {
-            break;
-        }
-        if differ(&ratios, |ratio| 1.0 - ratio) {
-            from = Some(step.size);
-        }
-    }
-    from
+fn words(runs: &[Run]) -> String {
+    let word = |run: &Run| match run {
+        Run { first, open: true, .. } => format!("from {}", label(*first)),
+        Run { first, last, .. } if first == last => format!("at {}", label(*first)),
+        Run { first, last, .. } => format!("{} to {}", label(*first), label(*last)),
+    };
+    if runs.is_empty() { "nowhere".into() } else { runs.iter().map(word).collect::<Vec<_>>().join(", ") }
 }
 
-/// Whether the ratios lie on one side, by `excess` above zero.
-fn differ(ratios: &[f64], excess: impl Fn(f64) -> f64) -> bool {
-    let agree = ratios.iter().filter(|ratio| excess(**ratio) > 0.0).count();
-    excess(median(ratios.iter().copied())) > ALIKE && agree as f64 >= AGREE * ratios.len() as f64
+fn pays(steps: &[Step], pool: &str, allocator: &str) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for step in steps {
+        let (Some(pool), Some(allocator)) = (step.find(pool), step.find(allocator)) else { continue };
+        let size = step.size;
+        match runs.last_mut().filter(|run| run.open) {
+            Some(run) if beats(allocator, pool) => run.open = false,
+            Some(run) if beats(pool, allocator) => run.last = size,
+            None if beats(pool, allocator) => runs.push(Run { first: size, last: size, open: true }),
+            _ => {}
+        }
+    }
+    runs
+}
+
+fn beats(faster: &Times, slower: &Times) -> bool {
+    let ratios: Vec<f64> = faster.ratios_to(slower).collect();
+    let agree = ratios.iter().filter(|ratio| **ratio < 1.0).count();
+    median(ratios.iter().copied()) < 1.0 - ALIKE && agree as f64 >= AGREE * ratios.len() as f64
 }
