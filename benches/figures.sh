@@ -15,7 +15,7 @@ cargo build --quiet --release --benches --bin count
     sed "/^${marker//\//\\/}\$/q" "$page"
     printf '\n%s, commit %s, %s, %s cores, %s.\n' "$(date +%Y-%m-%d)" "$(git rev-parse --short HEAD)" \
         "$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n1)" "$(nproc)" "$(rustc -V)"
-    for bench in pair held mixed pipe pause; do
+    for bench in pair held mixed pipe pause request; do
         printf '\n`cargo bench --bench %s`\n' "$bench"
         cargo bench --quiet --bench "$bench" | grep -E '^\||^$'
     done

@@ -11,6 +11,9 @@ mod pool;
 #[cfg(not(loom))]
 mod buf;
 
+#[cfg(all(feature = "arena", not(loom)))]
+mod arena;
+
 #[cfg(doc)]
 pub mod docs;
 
@@ -39,6 +42,9 @@ mod sync;
 
 #[cfg(all(test, loom))]
 mod loom_models;
+
+#[cfg(all(feature = "arena", not(loom)))]
+pub use crate::arena::{Arena, ArenaStats};
 
 #[cfg(not(loom))]
 pub use crate::{

@@ -228,6 +228,14 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
         })
     }
 
+    /// What a clone of this one is. The first use makes the core.
+    #[inline]
+    pub(crate) fn handle(&self) -> Result<Handle<Bytes<A>>, GetError> {
+        let core = self.core_or_start()?;
+        // SAFETY: `core` is from `into_raw`, and this handle keeps it.
+        Ok(Handle::clone(&*unsafe { Handle::borrow_raw(core) }))
+    }
+
     fn with_core<R>(&self, f: impl FnOnce(&Handle<Bytes<A>>) -> R) -> Option<R> {
         // Acquire: pairs with the Release of `start`.
         let core = NonNull::new(self.core.load(Ordering::Acquire))?;
@@ -272,14 +280,8 @@ fn no_core<A: Allocator + Send + Sync + 'static>() -> GetError {
 impl<A: Allocator + Send + Sync + 'static> Clone for Pool<A> {
     /// Another handle to the same pool. The first clone of a pool that was never used makes its tables.
     fn clone(&self) -> Self {
-        if self.core.load(Ordering::Acquire).is_null() {
-            if let Err(error) = self.start() {
-                crate::buf::failed(error);
-            }
-        }
-        let handle = self.with_core(Handle::clone);
-        let core = handle.map_or(ptr::null_mut(), |handle| handle.into_raw().as_ptr());
-        Self { core: AtomicPtr::new(core), seed: AssertUnwindSafe(None) }
+        let handle = self.handle().unwrap_or_else(|error| crate::buf::failed(error));
+        Self { core: AtomicPtr::new(handle.into_raw().as_ptr()), seed: AssertUnwindSafe(None) }
     }
 }
 

@@ -38,6 +38,10 @@ pub struct Stats {
     pub in_use_bytes: usize,
     /// Bytes in blocks that wait for a get, in all tiers.
     pub idle_bytes: usize,
+    /// Arenas that wait for `Pool::arena`, 64 at most; 0 without the feature `arena`.
+    pub idle_arenas: usize,
+    /// The bytes of their chunks, 256 KiB each at most. They are the global allocator's, and in no other figure.
+    pub idle_arena_bytes: usize,
     /// Bytes of `idle_limit` that are spoken for: idle in the depot or victim, or lent to threads.
     pub reserved_bytes: usize,
     /// The most that `reserved_bytes` ever was. Far below `idle_limit`, that could be lower and nothing would change.

@@ -212,6 +212,12 @@ mod children {
         // As many as a bucket can have, so that each of its cells is met.
         drop((0..200).map(|_| pool.get(SHARED)).collect::<Vec<_>>());
         drop(held);
+        #[cfg(feature = "arena")]
+        drop([pool.arena(), pool.arena()].map(|arena| {
+            arena.alloc_str("small");
+            arena.alloc_bytes(5000);
+            arena
+        }));
         let clone = pool.clone();
         clone.collect();
         drop(some(&clone, 100));

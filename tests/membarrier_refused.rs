@@ -4,44 +4,21 @@
 
 mod common;
 
+#[path = "common/seccomp.rs"]
+mod seccomp;
+
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use common::ledger::Ledger;
 use common::pool;
 use common::process::alone;
-use libc::{BPF_ABS, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, c_ulong, sock_filter};
 use millpond::Pool;
+use seccomp::{ALL_THREADS, filter};
 
-/// A filter for all threads that there are, not only for the calling one and those that it starts.
-const ALL_THREADS: c_ulong = libc::SECCOMP_FILTER_FLAG_TSYNC;
+const MEMBARRIER: &[libc::c_long] = &[libc::SYS_membarrier];
 
 const REFUSE: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM.unsigned_abs();
-
-/// Has the system do `action` instead of `membarrier`. False, and a line that says so, where filters are not permitted.
-#[must_use]
-#[expect(clippy::cast_possible_truncation, reason = "the fields are narrower than the constants")]
-fn filter(threads: c_ulong, action: u32) -> bool {
-    let step = |code: u32, k: u32, jump_unless: u8| sock_filter { code: code as u16, jt: 0, jf: jump_unless, k };
-    let mut steps = [
-        // The number of the call is the first field of what a filter sees.
-        step(BPF_LD | BPF_W | BPF_ABS, 0, 0),
-        step(BPF_JMP | BPF_JEQ | BPF_K, libc::SYS_membarrier as u32, 1),
-        step(BPF_RET | BPF_K, action, 0),
-        step(BPF_RET | BPF_K, libc::SECCOMP_RET_ALLOW, 0),
-    ];
-    let program = libc::sock_fprog { len: 4, filter: steps.as_mut_ptr() };
-    // SAFETY: takes integers only.
-    let prepared = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
-    // SAFETY: the program is four steps long, and the system copies it.
-    let installed =
-        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, threads, &raw const program) };
-    if prepared == 0 && installed == 0 {
-        return true;
-    }
-    skipped(&format!("this machine permits no seccomp filter ({})", std::io::Error::last_os_error()));
-    false
-}
 
 /// A child's libtest captures nothing, so this is seen.
 fn skipped(why: &str) {
@@ -106,7 +83,7 @@ fn leave_idle(pool: &Pool<Ledger>) {
 #[test]
 fn from_the_start_collections_and_closing_still_empty_every_slot() {
     alone("from_the_start_collections_and_closing_still_empty_every_slot", || {
-        if !filter(ALL_THREADS, REFUSE) {
+        if !filter(ALL_THREADS, MEMBARRIER, REFUSE) {
             return;
         }
         let ledger = Ledger::new();
@@ -134,7 +111,7 @@ mod later {
     use super::*;
 
     /// A filter for the calling thread.
-    const ONE_THREAD: c_ulong = 0;
+    const ONE_THREAD: libc::c_ulong = 0;
 
     /// Keeps a pool that is leaked in reach of a leak checker.
     static KEPT: OnceLock<PoolBuf<Ledger>> = OnceLock::new();
@@ -151,7 +128,7 @@ mod later {
 
     /// What `f` returns on a thread that is refused the call, while the others are not.
     fn on_a_filtered_thread<R: Send>(f: impl FnOnce() -> R + Send) -> Option<R> {
-        std::thread::scope(|scope| scope.spawn(|| filter(ONE_THREAD, REFUSE).then(f)).join().unwrap())
+        std::thread::scope(|scope| scope.spawn(|| filter(ONE_THREAD, MEMBARRIER, REFUSE).then(f)).join().unwrap())
     }
 
     fn collected_once(ledger: &Ledger) -> Pool<Ledger> {
@@ -191,7 +168,7 @@ mod later {
             let pool = collected_once(&ledger);
             let mut refused = None;
             beside_requests(&pool, || {
-                if *refused.get_or_insert_with(|| filter(ALL_THREADS, REFUSE)) {
+                if *refused.get_or_insert_with(|| filter(ALL_THREADS, MEMBARRIER, REFUSE)) {
                     let purged = pool.purge();
                     assert_eq!((purged.slots_skipped, purged.local.blocks), (purged.slots, 0), "{purged}");
                 }
@@ -266,7 +243,7 @@ mod later {
 #[test]
 fn without_the_feature_the_call_is_never_made() {
     alone("without_the_feature_the_call_is_never_made", || {
-        if !filter(ALL_THREADS, libc::SECCOMP_RET_KILL_PROCESS) {
+        if !filter(ALL_THREADS, MEMBARRIER, libc::SECCOMP_RET_KILL_PROCESS) {
             return;
         }
         let ledger = Ledger::new();

@@ -32,20 +32,16 @@ pub struct Running {
 
 const BUMPALO: &str = "bumpalo over malloc";
 
-#[rustfmt::skip]
 pub const ALL: &[Contender] = &[
     Contender { name: Malloc::NAME, over: Malloc::NAME, region: false, start: alone::<Malloc> },
     Contender { name: "pool over malloc", over: Malloc::NAME, region: false, start: pooled::<Malloc> },
-    #[cfg(feature = "arena")]
     Contender { name: "arena over malloc", over: Malloc::NAME, region: true, start: arena::<Malloc> },
     Contender { name: BUMPALO, over: Malloc::NAME, region: true, start: bump },
     Contender { name: Jemalloc::NAME, over: Jemalloc::NAME, region: false, start: alone::<Jemalloc> },
     Contender { name: "pool over jemalloc", over: Jemalloc::NAME, region: false, start: pooled::<Jemalloc> },
-    #[cfg(feature = "arena")]
     Contender { name: "arena over jemalloc", over: Jemalloc::NAME, region: true, start: arena::<Jemalloc> },
     Contender { name: Mimalloc::NAME, over: Mimalloc::NAME, region: false, start: alone::<Mimalloc> },
     Contender { name: "pool over mimalloc", over: Mimalloc::NAME, region: false, start: pooled::<Mimalloc> },
-    #[cfg(feature = "arena")]
     Contender { name: "arena over mimalloc", over: Mimalloc::NAME, region: true, start: arena::<Mimalloc> },
 ];
 
@@ -60,7 +56,6 @@ fn pooled<H: Heap>(workload: Workload) -> Running {
 
 /// A request's vectors lie in an arena that ends with it. The small ones are in chunks that are malloc's, whatever is under the
 /// pool.
-#[cfg(feature = "arena")]
 fn arena<H: Heap>(_: Workload) -> Running {
     let pool = pool_over::<H>(|builder| builder);
     let work = requests(move |sizes| request(&pool.arena(), sizes));

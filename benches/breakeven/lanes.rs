@@ -17,14 +17,10 @@ pub const REQUEST: usize = 40;
 const WRITING: &str = "writing";
 const GET: &str = "pool, get";
 const AS_ALLOCATOR: &str = "pool, Allocator";
-#[cfg(feature = "arena")]
 const ARENA: &str = "arena";
 
 pub const ALLOCATORS: [&str; 3] = [Malloc::NAME, Jemalloc::NAME, Mimalloc::NAME];
-#[cfg(feature = "arena")]
 pub const RECYCLES: &[&str] = &[GET, AS_ALLOCATOR, ARENA];
-#[cfg(not(feature = "arena"))]
-pub const RECYCLES: &[&str] = &[GET, AS_ALLOCATOR];
 
 /// Bytes asked for between two looks at the clock, in so many allocations at most: a look costs as much as one of them, and a
 /// window must not end late.
@@ -40,7 +36,6 @@ pub fn all(args: &Args, size: usize, alive: usize) -> Vec<Lane> {
     lanes.push(lane(GET, pool, work(size, alive, get, move |buf| &mut buf.spare_capacity_mut()[..size])));
     let pool = self::pool(size);
     lanes.push(lane(AS_ALLOCATOR, pool, vectors(size, alive, pool)));
-    #[cfg(feature = "arena")]
     if alive == REQUEST {
         let pool = self::pool(size);
         lanes.push(lane(ARENA, pool, arena(size, pool)));
@@ -124,7 +119,6 @@ fn work<B>(
 }
 
 /// A request's 40 in an arena that ends with it.
-#[cfg(feature = "arena")]
 fn arena(size: usize, pool: &'static Pool<Bare<Malloc>>) -> Work {
     let rounds = rounds(size, REQUEST);
     Box::new(move |_, end| {

@@ -81,6 +81,13 @@ impl<B: Backing> Handle<B> {
         core
     }
 
+    /// The core, for as long as this handle lives.
+    #[cfg(feature = "arena")]
+    #[inline]
+    pub(crate) fn as_raw(&self) -> NonNull<Core<B>> {
+        self.0
+    }
+
     /// # Safety
     /// `core` is from `into_raw`, once.
     pub(crate) unsafe fn from_raw(core: NonNull<Core<B>>) -> Self {

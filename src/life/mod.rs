@@ -20,13 +20,21 @@ use core::time::Duration;
 use std::time::Instant;
 
 use crate::alloc::Allocator;
+#[cfg(feature = "arena")]
+use crate::alloc::FallibleBox;
 use crate::error::GetError;
 use crate::life::close::Core;
+#[cfg(feature = "arena")]
+use crate::life::close::Handle;
+#[cfg(feature = "arena")]
+use crate::raw::bump::Bump;
 use crate::raw::config::Collect;
 use crate::raw::home::Lent;
 use crate::raw::size_class::{Class, Rank};
 use crate::raw::slot::Reach;
 use crate::raw::thread_id;
+#[cfg(feature = "arena")]
+use crate::raw::thread_id::ThreadId;
 use crate::sync::yield_now;
 use crate::tiers::backing::{Backing, Bytes};
 use crate::tiers::{Last, Tiers};
@@ -146,6 +154,34 @@ impl<B: Backing> Core<B> {
             unsafe { Self::free(core) };
         }
     }
+}
+
+#[cfg(feature = "arena")]
+impl<B: Backing> Handle<B> {
+    /// The chunks of an arena. None: no memory.
+    #[inline]
+    pub(crate) fn take_bump(&self) -> Option<FallibleBox<Bump>> {
+        let (bump, first) = self.tiers().take_bump(shelf_owner())?;
+        if first {
+            // SAFETY: this is a handle.
+            unsafe { Core::wake_collector(self.as_raw()) };
+        }
+        Some(bump)
+    }
+
+    /// Takes them back, reset.
+    #[inline]
+    pub(crate) fn store_bump(&self, bump: FallibleBox<Bump>) {
+        self.tiers().store_bump(shelf_owner(), bump);
+    }
+}
+
+/// The calling thread, with an id if it can have one: it is by its id that it finds its own shelf.
+#[cfg(feature = "arena")]
+#[inline]
+fn shelf_owner() -> ThreadId {
+    let who = thread_id::current();
+    if who.index().is_some() { who } else { thread_id::register() }
 }
 
 /// Blocks above the largest class pass the tiers by; they are units all the same.

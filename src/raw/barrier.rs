@@ -34,8 +34,7 @@ mod system {
         // Relaxed, here and below: it publishes nothing but itself.
         let mut answer = ANSWER.load(Ordering::Relaxed);
         if answer == UNDECIDED {
-            let agreed = membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
-            answer = if agreed { AGREED } else { REFUSED };
+            answer = if register() { AGREED } else { REFUSED };
             let first = ANSWER.compare_exchange(UNDECIDED, answer, Ordering::Relaxed, Ordering::Relaxed);
             answer = first.map_or_else(|first| first, |_| answer);
         }
@@ -54,16 +53,48 @@ mod system {
         }
         // SeqCst: pairs with the fence of a light side that has not seen the hint yet.
         fence(Ordering::SeqCst);
-        if agreed && !membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED) {
+        if agreed && !barrier() && !(register() && barrier()) {
             return false;
         }
         fence(Ordering::SeqCst);
         true
     }
 
+    /// Also for a child of `fork` that has its parent's answer without the registration. The system copies what it knows of a
+    /// process first and the memory then; in between another thread may have registered and left the answer.
+    fn register() -> bool {
+        membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED)
+    }
+
+    fn barrier() -> bool {
+        membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED)
+    }
+
     fn membarrier(command: libc::c_int) -> bool {
         // SAFETY: the call takes three integers and touches no memory of ours.
         unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        /// In a process of its own, which nobody has registered.
+        #[test]
+        fn an_answer_without_its_registration_is_no_refusal() {
+            const NAME: &str = "raw::barrier::system::tests::an_answer_without_its_registration_is_no_refusal";
+            if std::env::var_os("MILLPOND_TEST_ALONE").is_none() {
+                let mut again = std::process::Command::new(std::env::current_exe().expect("this binary"));
+                let again = again.args(["--exact", NAME]).env("MILLPOND_TEST_ALONE", NAME);
+                let output = again.output().expect("it runs");
+                assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+                assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
+                return;
+            }
+            assert!(!barrier(), "nobody has registered");
+            ANSWER.store(AGREED, Ordering::Relaxed);
+            assert!(heavy() || !register(), "where the system has a barrier it can be had");
+        }
     }
 }
 

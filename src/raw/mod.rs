@@ -4,6 +4,12 @@ pub(crate) mod size_class;
 
 pub(crate) mod wipe;
 
+#[cfg(feature = "arena")]
+pub(crate) mod bump;
+
+#[cfg(feature = "arena")]
+pub(crate) mod held;
+
 pub(crate) mod contain;
 
 pub(crate) mod config;

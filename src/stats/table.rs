@@ -26,6 +26,9 @@ impl Display for Stats {
         if self.direct_bytes > 0 {
             writeln!(f, "direct from the allocator, as no class fits: {}", Bytes(self.direct_bytes))?;
         }
+        if self.idle_arenas > 0 {
+            writeln!(f, "idle arenas {}, {}", self.idle_arenas, Bytes(self.idle_arena_bytes))?;
+        }
         self.refusals(f, &total)?;
         self.collections(f)?;
         self.collector(f)

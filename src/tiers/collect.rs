@@ -81,6 +81,10 @@ impl<B: Backing> Tiers<B> {
             Reach::Idle => self.rotate(turn),
         }
         self.open_shell(turn, why, &mut collected.victim);
+
+        // 4. Idle arenas.
+        #[cfg(feature = "arena")]
+        self.arenas.drain(reach, |bump| self.free_bump(bump));
     }
 
     /// The turn to collect, unless another thread has it. A panic in a former one left nothing half done.
@@ -146,6 +150,8 @@ impl<B: Backing> Tiers<B> {
         // SAFETY: without a handle no collector runs, nor will.
         let slots = unsafe { this.local.close(release) }?;
         this.drain_all();
+        #[cfg(feature = "arena")]
+        this.arenas.drain(Reach::All, |bump| this.free_bump(bump));
         let units: *const Units = &raw const *this.units;
         // SAFETY: the bias is still there. From here on nothing but this word is touched.
         Some(Last(unsafe { &*units }.settle(slots)))

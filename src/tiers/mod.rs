@@ -10,14 +10,21 @@ pub(crate) mod victim;
 
 pub(crate) mod backing;
 
+#[cfg(feature = "arena")]
+pub(crate) mod arenas;
+
 pub(crate) mod collect;
 
 mod report;
 
 use core::ptr::NonNull;
 
+#[cfg(feature = "arena")]
+use crate::alloc::FallibleBox;
 use crate::error::GetError;
 use crate::raw::block::Batch;
+#[cfg(feature = "arena")]
+use crate::raw::bump::Bump;
 use crate::raw::config::Config;
 use crate::raw::contain::contain;
 use crate::raw::counters::{Counters, NoRoom, Why, add};
@@ -31,6 +38,8 @@ use crate::raw::thread_id::ThreadId;
 use crate::raw::turn::{Turn, TurnLock};
 use crate::raw::units::Units;
 use crate::sync::{AtomicBool, AtomicUsize, CachePadded, Ordering::Relaxed};
+#[cfg(feature = "arena")]
+use crate::tiers::arenas::Arenas;
 use crate::tiers::backing::Backing;
 use crate::tiers::depot::Depot;
 use crate::tiers::local::{Local, Own, Room};
@@ -45,6 +54,8 @@ pub(crate) struct Tiers<B> {
     local: Local,
     depot: Depot,
     victim: Victim,
+    #[cfg(feature = "arena")]
+    arenas: Arenas,
     pub(crate) backing: B,
     counters: Counters,
     history: History,
@@ -52,7 +63,7 @@ pub(crate) struct Tiers<B> {
     closed: AtomicBool,
     budget: CachePadded<Budget>,
     units: CachePadded<Units>,
-    /// Blocks held from the backing, of all classes.
+    /// Blocks held from the backing, of all classes; and arenas, in use and idle.
     blocks: CachePadded<AtomicUsize>,
     /// A collection has its turn while this is locked. Nobody ever waits for it.
     turn: TurnLock,
@@ -84,6 +95,8 @@ impl<B: Backing> Tiers<B> {
             local: Local::new(&config, pool),
             depot: Depot::new(&config, depot),
             victim: Victim::new(config.classes, victim),
+            #[cfg(feature = "arena")]
+            arenas: Arenas::default(),
             backing,
             counters: Counters::new(classes),
             history: History::default(),
@@ -288,9 +301,39 @@ impl<B: Backing> Tiers<B> {
         Lent { block, home: self.local.shared_home(None) }
     }
 
-    /// Whether the pool holds a block of any class, idle or out: then there is, or may be, something to collect.
+    /// Whether the pool holds a block of any class or an arena, idle or out: then there is, or may be, something to collect.
     pub(crate) fn holds_blocks(&self) -> bool {
         self.blocks.load(Relaxed) > 0
+    }
+}
+
+#[cfg(feature = "arena")]
+impl<B: Backing> Tiers<B> {
+    /// The chunks of an arena, idle ones if there are any; and whether they are the first thing that the pool holds, as in
+    /// [`Got`]. None: no memory.
+    #[inline]
+    pub(crate) fn take_bump(&self, who: ThreadId) -> Option<(FallibleBox<Bump>, bool)> {
+        let idle = if self.is_inherited() { None } else { self.arenas.take(who) };
+        match idle {
+            Some(bump) => Some((bump, false)),
+            None => Some((Bump::new(self.config.zero_on_return)?, self.blocks.fetch_add(1, Relaxed) == 0)),
+        }
+    }
+
+    /// Takes the chunks of an arena back, which has reset them. Where there is no room they are freed.
+    #[inline]
+    pub(crate) fn store_bump(&self, who: ThreadId, bump: FallibleBox<Bump>) {
+        let keeps = self.config.recycle && !self.is_inherited();
+        let refused = if keeps { self.arenas.store(who, bump).err() } else { Some(bump) };
+        if let Some(bump) = refused {
+            self.free_bump(bump);
+        }
+    }
+
+    #[cold]
+    fn free_bump(&self, bump: FallibleBox<Bump>) {
+        drop(bump);
+        self.blocks.fetch_sub(1, Relaxed);
     }
 }
 

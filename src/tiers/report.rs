@@ -114,6 +114,10 @@ impl<A: Allocator + Send + Sync + 'static> Tiers<Bytes<A>> {
         let (purges, _, longest_purge) = self.history.purges();
         // Beside running requests the sums are not of one moment.
         let direct_bytes = allocated_bytes.saturating_sub(bytes(|class| class.allocated) + oversize_bytes);
+        #[cfg(feature = "arena")]
+        let (idle_arenas, idle_arena_bytes) = if self.is_inherited() { (0, 0) } else { self.arenas.idle() };
+        #[cfg(not(feature = "arena"))]
+        let (idle_arenas, idle_arena_bytes) = (0, 0);
         Stats {
             oversize_in_use: oversize.blocks.load(Relaxed),
             oversize_bytes,
@@ -145,6 +149,8 @@ impl<A: Allocator + Send + Sync + 'static> Tiers<Bytes<A>> {
             longest_purge,
             shells_waiting: self.history.shells_waiting(),
             release_panics: self.counters.release_panics.load(Relaxed),
+            idle_arenas,
+            idle_arena_bytes,
             classes,
             ..Stats::default()
         }

@@ -16,8 +16,8 @@ struct FakePool {
     collected: RefCell<Vec<(Pressure, Option<Reach>)>>,
 }
 
-fn pool_at(pool: NonNull<()>) -> &'static FakePool {
-    // SAFETY: every pool of these tests is leaked.
+fn pool_at<'pool>(pool: NonNull<()>) -> &'pool FakePool {
+    // SAFETY: the tests make their pools first, so each is dropped after the rounds.
     unsafe { pool.cast().as_ref() }
 }
 
@@ -39,10 +39,10 @@ const CALLS: &Calls = &Calls {
     },
 };
 
-fn pool() -> &'static FakePool {
+fn pool() -> Box<FakePool> {
     let pool = FakePool::default();
     pool.holds_blocks.set(true);
-    Box::leak(Box::new(pool))
+    Box::new(pool)
 }
 
 /// The thread, without the thread.
@@ -53,13 +53,13 @@ struct Rounds {
 }
 
 impl Rounds {
-    fn of(pools: &[&'static FakePool]) -> Self {
+    fn of(pools: &[&FakePool]) -> Self {
         let mut rounds = Self { list: List::new(), visits: Vec::new(), now: Instant::now() };
         pools.iter().for_each(|pool| rounds.join(pool, INTERVAL));
         rounds
     }
 
-    fn join(&mut self, pool: &'static FakePool, interval: Duration) {
+    fn join(&mut self, pool: &FakePool, interval: Duration) {
         self.list.push(Member::new(NonNull::from(pool).cast(), CALLS, interval));
     }
 
@@ -92,11 +92,11 @@ fn collections(pool: &FakePool) -> usize {
 #[test]
 fn a_pool_with_blocks_is_collected_at_its_interval() {
     let (pool, rare) = (pool(), pool());
-    let mut rounds = Rounds::of(&[pool]);
-    rounds.join(rare, 10 * INTERVAL);
+    let mut rounds = Rounds::of(&[&pool]);
+    rounds.join(&rare, 10 * INTERVAL);
     rounds.pass(100 * INTERVAL);
-    assert!((90..=110).contains(&collections(pool)), "{}", collections(pool));
-    assert!((9..=11).contains(&collections(rare)), "{}", collections(rare));
+    assert!((90..=110).contains(&collections(&pool)), "{}", collections(&pool));
+    assert!((9..=11).contains(&collections(&rare)), "{}", collections(&rare));
     assert!(
         pool.collected.borrow().iter().all(|collected| matches!(collected, (Pressure::Low, None | Some(Reach::Idle))))
     );
@@ -106,7 +106,7 @@ fn a_pool_with_blocks_is_collected_at_its_interval() {
 #[test]
 fn without_blocks_there_is_no_timer() {
     let (one, two) = (pool(), pool());
-    let mut rounds = Rounds::of(&[one, two]);
+    let mut rounds = Rounds::of(&[&one, &two]);
     assert!(rounds.round().is_some());
     one.holds_blocks.set(false);
     assert!(rounds.round().is_some());
@@ -115,7 +115,7 @@ fn without_blocks_there_is_no_timer() {
     rounds.now += 100 * INTERVAL;
     two.holds_blocks.set(true);
     assert!(rounds.round().is_some_and(|sleep| sleep <= LOOK));
-    assert_eq!((collections(one), collections(two)), (0, 0), "and a whole interval begins");
+    assert_eq!((collections(&one), collections(&two)), (0, 0), "and a whole interval begins");
 }
 
 /// However many pools there are, the thread wakes for each one's interval and once a second for all.
@@ -136,7 +136,7 @@ fn looks_at_memory_are_made_together() {
 #[test]
 fn a_shortage_is_met_within_a_look() {
     let (short, other) = (pool(), pool());
-    let mut rounds = Rounds::of(&[short, other]);
+    let mut rounds = Rounds::of(&[&short, &other]);
     rounds.pass(LOOK);
     short.memory.set(Some(Pressure::Moderate));
     rounds.pass(LOOK);
@@ -145,22 +145,23 @@ fn a_shortage_is_met_within_a_look() {
     rounds.pass(3 * LOOK);
     let reaches: Vec<_> = short.collected.borrow().iter().filter_map(|(_, reach)| *reach).collect();
     assert_eq!(reaches, [Reach::Idle, Reach::All, Reach::Idle, Reach::Idle], "one purge, and the working set stays");
-    assert_eq!(collections(other), 0, "the other pool has its own signal");
+    assert_eq!(collections(&other), 0, "the other pool has its own signal");
 }
 
 /// The visits of a round are remembered although pools come and go meanwhile.
 #[test]
 fn a_purge_is_remembered_while_other_pools_leave_and_join() {
     let pools: Vec<_> = (0..10).map(|_| pool()).collect();
-    let mut rounds = Rounds::of(&pools);
+    let late = pool();
+    let mut rounds = Rounds::of(&pools.iter().map(|pool| &**pool).collect::<Vec<_>>());
     rounds.pass(LOOK);
     pools.iter().for_each(|pool| pool.memory.set(Some(Pressure::Severe)));
     rounds.pass(LOOK);
     for n in [0, 3, 4, 9] {
-        let gone = NonNull::from(pools[n]).cast();
+        let gone = NonNull::from(&*pools[n]).cast();
         rounds.list.members.retain(|member| member.pool != gone);
     }
-    rounds.join(pool(), INTERVAL);
+    rounds.join(&late, INTERVAL);
     rounds.pass(5 * LOOK);
     for n in [1, 2, 5, 6, 7, 8] {
         let collected = pools[n].collected.borrow();
@@ -176,7 +177,7 @@ fn a_purge_is_remembered_while_other_pools_leave_and_join() {
 #[test]
 fn a_closing_pool_is_not_visited() {
     let pool = pool();
-    let mut rounds = Rounds::of(&[pool]);
+    let mut rounds = Rounds::of(&[&pool]);
     rounds.round();
     pool.closing.set(true);
     rounds.pass(10 * INTERVAL);
@@ -187,8 +188,8 @@ fn a_closing_pool_is_not_visited() {
 fn a_panic_in_one_pool_is_nothing_to_the_others() {
     let (first, second) = (pool(), pool());
     first.panics.set(true);
-    let mut rounds = Rounds::of(&[first, second]);
+    let mut rounds = Rounds::of(&[&first, &second]);
     rounds.pass(10 * INTERVAL);
-    assert!(collections(second) >= 8);
-    assert!(collections(first) >= 8, "and that pool is visited again");
+    assert!(collections(&second) >= 8);
+    assert!(collections(&first) >= 8, "and that pool is visited again");
 }
