@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs every benchmark and the instruction count, and writes what they print into docs/benchmarks.md, below its marker, and
-# docs/rss.svg. About three minutes; needs valgrind. Each benchmark runs alone, so leave the machine to it.
+# docs/rss.svg and docs/allocators/. About five minutes; needs valgrind. Each benchmark runs alone, so leave the machine to it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -15,9 +15,14 @@ cargo build --quiet --release --benches --bin count
     sed "/^${marker//\//\\/}\$/q" "$page"
     printf '\n%s, commit %s, %s, %s cores, %s.\n' "$(date +%Y-%m-%d)" "$(git rev-parse --short HEAD)" \
         "$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n1)" "$(nproc)" "$(rustc -V)"
-    for bench in pair held mixed pipe pause request; do
+    for bench in pair held mixed pipe pause request breakeven; do
         printf '\n`cargo bench --bench %s`\n' "$bench"
         cargo bench --quiet --bench "$bench" | grep -E '^\||^$'
+    done
+    printf '\n`cargo bench --bench allocators`\n'
+    cargo bench --quiet --bench allocators -- --svg-dir ../docs/allocators | grep -E '^\||^$'
+    for picture in ../docs/allocators/*.svg; do
+        printf '\n![time and resident memory, by contender](allocators/%s)\n' "$(basename "$picture")"
     done
     printf '\n`cargo bench --bench burst`\n'
     cargo bench --quiet --bench burst -- --svg ../docs/rss.svg | grep -E '^\||^$'

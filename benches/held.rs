@@ -42,8 +42,8 @@ fn main() {
     let args = Args::from_env();
     let references = [TlsVec::<One>::NAME, RawStack::<One>::NAME];
     let cells = THREADS.map(|threads| {
-        let contest = Contest { args: &args, threads, cores: cores_for(threads), references };
-        Cell { name: format!("64 of 64 KiB, {threads} T"), rows: contest.ask::<One, _>(&Held) }
+        let contest = Contest { args: &args, threads, cores: cores_for(threads) };
+        Cell { name: format!("64 of 64 KiB, {threads} T"), rows: contest.ask::<One, _>(references, &Held) }
     });
     show(&args, "held", references, &cells);
 }

@@ -1,17 +1,17 @@
 //! What does it cost when sizes vary? Log-normal, from 256 B to 256 KiB, half of them below 8 KiB; eight buffers alive,
 //! and each get is followed by the drop of the oldest.
 
-use std::f64::consts::TAU;
 use std::hint::black_box;
 use std::sync::Arc;
 
 use millpond_benches::args::Args;
 use millpond_benches::baseline::{Contender, Doublings, RawStack, TlsVec};
 use millpond_benches::contest::{Contest, Question, Work, cores_for, touch, until};
+use millpond_benches::draw::log_normal;
 use millpond_benches::report::{Cell, show};
 
-const SMALLEST: f64 = 256.0;
-const LARGEST: f64 = (256 << 10) as f64;
+const SMALLEST: usize = 256;
+const LARGEST: usize = 256 << 10;
 const ALIVE: usize = 8;
 const THREADS: [usize; 3] = [1, 2, 8];
 
@@ -26,7 +26,7 @@ impl Question for Mixed {
     const ALIVE: usize = ALIVE;
 
     fn largest(&self) -> usize {
-        LARGEST as usize
+        LARGEST
     }
 
     fn work<C: Contender>(&self, contender: &'static C) -> Work {
@@ -46,36 +46,16 @@ fn pass<C: Contender>(contender: &'static C, sizes: &[usize]) -> u64 {
     sizes.len() as u64
 }
 
-/// The same on every run, so that runs can be compared.
-fn draw() -> Arc<[usize]> {
-    let mut state = 0x6d69_6c6c_706f_6e64;
-    let mut uniform = || (splitmix64(&mut state) >> 11) as f64 / (1_u64 << 53) as f64;
-    let middle = (SMALLEST * LARGEST).sqrt();
-    // The bounds are three standard deviations away.
-    let deviation = (LARGEST / middle).ln() / 3.0;
-    let mut size = || {
-        // Box and Muller; one minus, as the logarithm of zero is none.
-        let normal = (-2.0 * (1.0 - uniform()).ln()).sqrt() * (TAU * uniform()).cos();
-        ((normal * deviation).exp() * middle).clamp(SMALLEST, LARGEST) as usize
-    };
-    (0..DRAWN).map(|_| size()).collect()
-}
-
-fn splitmix64(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
 fn main() {
     let args = Args::from_env();
     let references = [TlsVec::<Doublings>::NAME, RawStack::<Doublings>::NAME];
-    let question = Mixed { sizes: draw() };
+    let question = Mixed { sizes: log_normal(SMALLEST, LARGEST, DRAWN) };
     let cells = THREADS.map(|threads| {
-        let contest = Contest { args: &args, threads, cores: cores_for(threads), references };
-        Cell { name: format!("256 B to 256 KiB, {threads} T"), rows: contest.ask::<Doublings, _>(&question) }
+        let contest = Contest { args: &args, threads, cores: cores_for(threads) };
+        Cell {
+            name: format!("256 B to 256 KiB, {threads} T"),
+            rows: contest.ask::<Doublings, _>(references, &question),
+        }
     });
     show(&args, "mixed", references, &cells);
 }

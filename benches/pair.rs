@@ -46,10 +46,10 @@ fn main() {
     let args = Args::from_env();
     let references = [TlsVec::<One>::NAME, RawStack::<One>::NAME];
     for threads in THREADS {
-        let contest = Contest { args: &args, threads, cores: cores_for(threads), references };
+        let contest = Contest { args: &args, threads, cores: cores_for(threads) };
         let cells = SIZES.map(|(name, size)| Cell {
             name: format!("{name}, {threads} T"),
-            rows: contest.ask::<One, _>(&Pair { size }),
+            rows: contest.ask::<One, _>(references, &Pair { size }),
         });
         show(&args, "pair", references, &cells);
     }

@@ -68,9 +68,9 @@ fn main() {
     let args = Args::from_env();
     let references = [Nothing::NAME, TlsVec::<One>::NAME];
     // The time that a message takes, whichever of the two threads it is spent on.
-    let contest = Contest { args: &args, threads: 2, cores: 1, references };
+    let contest = Contest { args: &args, threads: 2, cores: 1 };
     for depth in DEPTHS {
-        let rows = contest.ask::<One, _>(&Pipe { depth });
+        let rows = contest.ask::<One, _>(references, &Pipe { depth });
         show(&args, "pipe", references, &[Cell { name: format!("64 KiB, {depth} in flight"), rows }]);
     }
 }

@@ -7,9 +7,6 @@ mod measure;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod plot;
 
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-mod resident;
-
 fn main() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     measure::main();

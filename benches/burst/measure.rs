@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use millpond::alloc::{Allocator, Jemalloc, Pages};
 use millpond::{Builder, Collect, Pool, PoolBuf};
 use millpond_benches::args::Args;
+use millpond_benches::resident::{Recorder, Sample};
 
 use crate::plot;
-use crate::resident::{Recorder, Sample};
 
 /// Says to a process of this program which contender it is.
 const CHILD: &str = "MILLPOND_BURST";

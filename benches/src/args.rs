@@ -9,14 +9,17 @@ pub struct Args {
     pub json: bool,
     /// Where a question that draws puts its picture.
     pub svg: Option<PathBuf>,
+    /// Where one that draws several puts them.
+    pub svg_dir: Option<PathBuf>,
     only: Option<String>,
 }
 
-const USAGE: &str = "usage: [--quick] [--json] [--only NAME] [--svg PATH]
-  --quick      3 rounds of 5 ms: shows that it runs, measures nothing
-  --json       one object a line in place of tables
-  --only NAME  only the contenders whose name contains NAME, beside the ones that ratios refer to
-  --svg PATH   burst: draw it as well";
+const USAGE: &str = "usage: [--quick] [--json] [--only NAME] [--svg PATH] [--svg-dir DIR]
+  --quick        3 rounds of 5 ms: shows that it runs, measures nothing
+  --json         one object a line in place of tables
+  --only NAME    only the contenders whose name contains NAME, beside the ones that ratios refer to
+  --svg PATH     burst: draw it as well
+  --svg-dir DIR  allocators: draw each workload as well";
 
 impl Args {
     /// The process's own; ends the process if they make no sense.
@@ -35,6 +38,7 @@ impl Args {
                 "--quick" => args.quick = true,
                 "--json" => args.json = true,
                 "--only" => args.only = Some(words.next().ok_or("`--only` lacks a name")?),
+                "--svg-dir" => args.svg_dir = Some(words.next().ok_or("`--svg-dir` lacks a path")?.into()),
                 "--svg" => args.svg = Some(words.next().ok_or("`--svg` lacks a path")?.into()),
                 // Cargo says so to every benchmark.
                 "--bench" => {}

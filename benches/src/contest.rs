@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::hint::black_box;
+use std::mem::MaybeUninit;
 use std::sync::Barrier;
 use std::thread;
 use std::time::Instant;
@@ -9,7 +10,7 @@ use std::time::Instant;
 use crate::allocations;
 use crate::args::Args;
 use crate::baseline::{Contender, Sizes, Visitor, visit_all};
-use crate::report::{Row, median};
+use crate::report::{Row, Times};
 
 /// Buffers gotten to see whether addresses repeat.
 const SAMPLED: usize = 8192;
@@ -37,12 +38,10 @@ pub struct Contest<'a> {
     pub threads: usize,
     /// Cores that the time is counted for.
     pub cores: usize,
-    /// The contenders that ratios refer to.
-    pub references: [&'static str; 2],
 }
 
 /// A contender at work.
-struct Lane {
+pub struct Lane {
     name: &'static str,
     is_allocator: bool,
     work: Work,
@@ -91,21 +90,37 @@ pub fn touch<C: Contender>(buf: &mut C::Buf) {
     }
 }
 
+/// Writes a byte of each cache line, and keeps the optimiser from seeing that nobody reads them.
+#[inline(always)]
+pub fn touch_lines(bytes: &mut [MaybeUninit<u8>]) {
+    for byte in black_box(&mut *bytes).iter_mut().step_by(64) {
+        byte.write(1);
+    }
+    // What is freed next need not be written.
+    black_box(bytes);
+}
+
 impl Contest<'_> {
-    /// Asks every contender.
-    pub fn ask<S: Sizes, Q: Question>(&self, question: &Q) -> Vec<Row> {
-        let mut entries = Entries { contest: self, question, lanes: Vec::new() };
+    /// Asks every contender. Ratios refer to the two that are named.
+    pub fn ask<S: Sizes, Q: Question>(&self, references: [&'static str; 2], question: &Q) -> Vec<Row> {
+        let mut entries = Entries { contest: self, references, question, lanes: Vec::new() };
         visit_all::<S>(&mut entries);
         let lanes = entries.lanes;
-        self.rows(&lanes, &self.run(&lanes))
+        self.rows(references, &lanes, &self.run(&lanes, &|| {}))
     }
 
-    fn run(&self, lanes: &[Lane]) -> Vec<Log> {
+    /// Asks contenders of another kind. `tick` is called after each of them in each round, so `rounds() + 1` times for each.
+    pub fn time(&self, lanes: &[Lane], tick: &(dyn Fn() + Sync)) -> Vec<Times> {
+        let logs = self.run(lanes, tick);
+        (0..lanes.len()).map(|lane| self.times(lane, lanes, &logs)).collect()
+    }
+
+    fn run(&self, lanes: &[Lane], tick: &(dyn Fn() + Sync)) -> Vec<Log> {
         let barrier = Barrier::new(self.threads);
         thread::scope(|scope| {
             let spawn = |thread| {
                 let barrier = &barrier;
-                scope.spawn(move || self.thread(thread, lanes, barrier))
+                scope.spawn(move || self.thread(thread, lanes, barrier, tick))
             };
             let threads: Vec<_> = (0..self.threads).map(spawn).collect();
             threads.into_iter().map(|thread| thread.join().expect("a contender panicked")).collect()
@@ -113,7 +128,7 @@ impl Contest<'_> {
     }
 
     /// All rounds on one thread; the first only warms up.
-    fn thread(&self, thread: usize, lanes: &[Lane], barrier: &Barrier) -> Log {
+    fn thread(&self, thread: usize, lanes: &[Lane], barrier: &Barrier, tick: &(dyn Fn() + Sync)) -> Log {
         let mut samples = Vec::with_capacity((self.args.rounds() + 1) * lanes.len());
         for round in 0..=self.args.rounds() {
             for place in 0..lanes.len() {
@@ -127,6 +142,9 @@ impl Contest<'_> {
                 barrier.wait();
                 let allocations = allocations::so_far() - before;
                 samples.push(Sample { lane, round, start, end, pairs, allocations });
+                if thread == 0 {
+                    tick();
+                }
             }
         }
         let repeats = lanes.iter().filter(|_| thread == 0).map(|lane| (lane.repeats)()).collect();
@@ -134,23 +152,21 @@ impl Contest<'_> {
         Log { samples, repeats }
     }
 
-    fn rows(&self, lanes: &[Lane], logs: &[Log]) -> Vec<Row> {
-        let times: Vec<Vec<f64>> = (0..lanes.len()).map(|lane| self.times(lane, logs)).collect();
-        let row = |(n, lane): (usize, &Lane)| Row {
-            contender: lane.name,
-            ns: times[n].clone(),
-            ratios: self.references.map(|name| {
+    fn rows(&self, references: [&str; 2], lanes: &[Lane], logs: &[Log]) -> Vec<Row> {
+        let row = |(n, lane): (usize, &Lane)| {
+            let times = self.times(n, lanes, logs);
+            let ratios = references.map(|name| {
                 let other = lanes.iter().position(|lane| lane.name == name).expect("a reference always runs");
-                median(times[n].iter().zip(&times[other]).map(|(own, other)| own / other))
-            }),
-            allocations: (!lane.is_allocator).then(|| allocations_per_pair(n, logs)),
-            repeats: logs[0].repeats[n],
+                times.ratio_to(&self.times(other, lanes, logs))
+            });
+            let allocations = (!lane.is_allocator).then(|| allocations_per_pair(n, logs));
+            Row { times, ratios, allocations, repeats: logs[0].repeats[n] }
         };
         lanes.iter().enumerate().map(row).collect()
     }
 
     /// Nanoseconds of one core per pair, round by round.
-    fn times(&self, lane: usize, logs: &[Log]) -> Vec<f64> {
+    fn times(&self, lane: usize, lanes: &[Lane], logs: &[Log]) -> Times {
         let round = |round| {
             let samples =
                 || logs.iter().flat_map(|log| &log.samples).filter(move |s| s.lane == lane && s.round == round);
@@ -159,20 +175,21 @@ impl Contest<'_> {
             let pairs: u64 = samples().map(|s| s.pairs).sum();
             end.duration_since(start).as_secs_f64() * 1e9 * self.cores as f64 / pairs as f64
         };
-        (1..=self.args.rounds()).map(round).collect()
+        Times { contender: lanes[lane].name, ns: (1..=self.args.rounds()).map(round).collect() }
     }
 }
 
 /// Collects the contenders that are asked.
 struct Entries<'a, Q> {
     contest: &'a Contest<'a>,
+    references: [&'static str; 2],
     question: &'a Q,
     lanes: Vec<Lane>,
 }
 
 impl<Q: Question> Visitor for Entries<'_, Q> {
     fn visit<C: Contender>(&mut self) {
-        let wanted = self.contest.references.contains(&C::NAME) || self.contest.args.admits(C::NAME);
+        let wanted = self.references.contains(&C::NAME) || self.contest.args.admits(C::NAME);
         if wanted && (Q::HOARDERS || !C::HOARDS) {
             self.lanes.push(Lane::new::<C, Q>(self.question));
         }
@@ -189,6 +206,16 @@ fn allocations_per_pair(lane: usize, logs: &[Log]) -> f64 {
 }
 
 impl Lane {
+    /// One that is asked for its time only. `leave` frees what it keeps.
+    pub fn plain(name: &'static str, work: Work, leave: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { name, is_allocator: true, work, repeats: Box::new(|| true), leave: Box::new(leave) }
+    }
+
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
     fn new<C: Contender, Q: Question>(question: &Q) -> Self {
         // Never freed, so that buffers that borrow from it can be sent to any thread.
         let contender: &'static C = Box::leak(Box::new(C::new(question.largest())));

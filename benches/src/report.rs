@@ -6,11 +6,16 @@ use crate::args::Args;
 /// allocate stays far below.
 const RECYCLES_BELOW: f64 = 0.01;
 
-/// One contender's answer.
-pub struct Row {
+/// What one contender took.
+pub struct Times {
     pub contender: &'static str,
     /// Nanoseconds per pair, round by round.
     pub ns: Vec<f64>,
+}
+
+/// One contender's answer.
+pub struct Row {
+    pub times: Times,
     /// To the two contenders that the contest names: the median of the rounds' ratios.
     pub ratios: [f64; 2],
     /// Per pair; none for an allocator, which is asked for every one.
@@ -34,16 +39,32 @@ pub fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
     if figures.len() % 2 == 1 { figures[middle] } else { f64::midpoint(figures[middle - 1], figures[middle]) }
 }
 
-impl Row {
-    fn ns(&self) -> f64 {
+impl Times {
+    #[must_use]
+    pub fn median(&self) -> f64 {
         median(self.ns.iter().copied())
     }
 
-    fn extremes(&self) -> (f64, f64) {
+    /// Round by round.
+    pub fn ratios_to(&self, other: &Self) -> impl Iterator<Item = f64> {
+        self.ns.iter().zip(&other.ns).map(|(own, other)| own / other)
+    }
+
+    /// The median of the rounds' ratios.
+    #[must_use]
+    pub fn ratio_to(&self, other: &Self) -> f64 {
+        median(self.ratios_to(other))
+    }
+
+    /// The least and the most.
+    #[must_use]
+    pub fn extremes(&self) -> (f64, f64) {
         let extreme = |pick: fn(f64, f64) -> f64| self.ns.iter().copied().reduce(pick).unwrap_or(f64::NAN);
         (extreme(f64::min), extreme(f64::max))
     }
+}
 
+impl Row {
     fn recycles(&self) -> Option<bool> {
         Some(self.allocations? < RECYCLES_BELOW && self.repeats)
     }
@@ -65,14 +86,14 @@ fn table(question: &str, [first, second]: [&str; 2], cells: &[Cell]) {
     println!("|:{}|{} {} |", "-".repeat(25), format!("-{}:|", "-".repeat(38)).repeat(cells.len()), "-".repeat(17));
     for (n, row) in cells[0].rows.iter().enumerate() {
         let figures: String = cells.iter().map(|cell| format!(" {} |", figure(&cell.rows[n]))).collect();
-        println!("| {:<24} |{figures} {:<17} |", row.contender, verdict(cells, n));
+        println!("| {:<24} |{figures} {:<17} |", row.times.contender, verdict(cells, n));
     }
 }
 
 fn figure(row: &Row) -> String {
-    let (least, most) = row.extremes();
+    let (least, most) = row.times.extremes();
     let range = format!("[{least:.1}..{most:.1}]");
-    format!("{:>8.2} {range:<15} {:>6.2}x {:>5.1}x", row.ns(), row.ratios[0], row.ratios[1])
+    format!("{:>8.2} {range:<15} {:>6.2}x {:>5.1}x", row.times.median(), row.ratios[0], row.ratios[1])
 }
 
 /// Over all cells: the worst.
@@ -89,14 +110,14 @@ fn verdict(cells: &[Cell], row: usize) -> String {
 
 fn lines(question: &str, references: [&str; 2], cell: &Cell) {
     for row in &cell.rows {
-        let (least, most) = row.extremes();
+        let (least, most) = row.times.extremes();
         let ratios = references.iter().zip(row.ratios).map(|(name, ratio)| format!("\"{name}\":{ratio:.4}"));
         println!(
             "{{\"question\":\"{question}\",\"cell\":\"{}\",\"contender\":\"{}\",\"ns\":{:.4},\"least\":{least:.4},\
              \"most\":{most:.4},\"ratios\":{{{}}},\"allocations\":{},\"recycles\":{}}}",
             cell.name,
-            row.contender,
-            row.ns(),
+            row.times.contender,
+            row.times.median(),
             ratios.collect::<Vec<_>>().join(","),
             row.allocations.map_or("null".into(), |n| format!("{n:.6}")),
             row.recycles().map_or("null".into(), |yes| yes.to_string()),
