@@ -12,7 +12,7 @@ use std::sync::Mutex;
 
 use blocks::{Block, layout};
 use millpond::alloc::{Allocator, FromGlobalAlloc, Global};
-use millpond::{Pool, Recycle};
+use millpond::{Collect, Pool, Recycle};
 use proptest::prelude::*;
 
 const SIZES: [usize; 11] = [0, 1, 8, 100, 4095, 4096, 4097, 64 << 10, (64 << 10) + 1, 1 << 20, 5 << 20];
@@ -175,7 +175,7 @@ fn a_size_changes_by_realloc_and_an_alignment_by_a_copy() {
 #[test]
 fn a_pool_gives_back_all_of_it() {
     let (named, allocator) = checked();
-    let pool = Pool::builder_in(allocator).recycle(Recycle::Always).build().unwrap();
+    let pool = Pool::builder_in(allocator).collect(Collect::Manual).recycle(Recycle::Always).build().unwrap();
     drop((pool.get(0), pool.get(5000), pool.get(5 << 20)));
     let live: Vec<_> = named.0.0.lock().unwrap().live.values().copied().collect();
     assert_eq!(live.len(), 2, "all but the largest stay");

@@ -199,6 +199,7 @@ fn a_child_of_fork_goes_on() {
         let stop = AtomicBool::new(false);
         let old = builder().build().unwrap();
         thread::scope(|scope| {
+            let _stop = Stop(&stop);
             for n in 0..4 {
                 let (stop, old) = (&stop, &old);
                 scope.spawn(move || {
@@ -218,9 +219,19 @@ fn a_child_of_fork_goes_on() {
                     pid => assert_eq!(status_of(pid), 0, "a child hangs, or fails"),
                 }
             }
-            stop.store(true, SeqCst);
         });
     });
+}
+
+/// Sets it when it is dropped, so that a failed assertion ends the test.
+#[cfg(unix)]
+struct Stop<'flag>(&'flag AtomicBool);
+
+#[cfg(unix)]
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
+    }
 }
 
 #[cfg(unix)]

@@ -19,7 +19,8 @@ const MIB: usize = 1 << 20;
 #[test]
 fn the_limit_is_exact() {
     let ledger = Ledger::with_limit(MIB);
-    let pool = Pool::builder_in(ledger.clone()).limit(MIB).recycle(Recycle::Always).build().unwrap();
+    let pool =
+        Pool::builder_in(ledger.clone()).limit(MIB).collect(Collect::Manual).recycle(Recycle::Always).build().unwrap();
     let held: Vec<_> = std::iter::from_fn(|| pool.try_get(4096).ok()).collect();
     assert_eq!((held.len(), ledger.live_bytes()), (256, MIB));
     let error = pool.try_get(1).unwrap_err();

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use common::ledger::Ledger;
+use common::wait_until;
 use millpond::{Collect, CollectorState, Pool, Recycle};
 
 const POOLS: usize = 10_000;
@@ -65,7 +66,7 @@ fn make_use_and_drop(pools: usize, threads: usize, collect: Collect) {
         }
         // The background thread may be collecting, and is then the one that closes the pool.
         assert!(ledger.wait_until_empty());
-        wait_until(|| ledger.clones() == 1, "every pool is freed");
+        wait_until("every pool is freed", || ledger.clones() == 1);
         ledger.assert_empty();
     };
     std::thread::scope(|scope| {
@@ -73,7 +74,7 @@ fn make_use_and_drop(pools: usize, threads: usize, collect: Collect) {
         some();
     });
     // The background thread ends when its list is empty, so nothing is left on that either.
-    wait_until(|| os_threads() == others, "every thread has ended");
+    wait_until("every thread has ended", || os_threads() == others);
 }
 
 fn one(ledger: &Ledger, collect: Collect, n: usize) {
@@ -87,14 +88,6 @@ fn one(ledger: &Ledger, collect: Collect, n: usize) {
     assert_ne!(pool.stats().collector, CollectorState::Failed);
     drop(pool);
     drop(outliving);
-}
-
-fn wait_until(condition: impl Fn() -> bool, what: &str) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(30), "{what}: not within 30 s");
-        std::thread::yield_now();
-    }
 }
 
 fn os_threads() -> usize {

@@ -220,9 +220,7 @@ fn requests_do_not_do_the_work_of_a_collection() {
         // The book is the collector's first stop; it gets no further while we have it.
         ledger.alone(|| {
             let collector = scope.spawn(|| pool.purge());
-            while pool.stats().idle_bytes == 200 * 4096 {
-                std::thread::yield_now();
-            }
+            common::wait_until("the collector has begun", || pool.stats().idle_bytes < 200 * 4096);
             for _ in 0..50 {
                 let (buf, released) = released_by(|| pool.get(4096));
                 assert_eq!(released, []);

@@ -166,8 +166,11 @@ fn without_address_space_a_get_is_an_error_and_the_pool_goes_on() {
     alone("without_address_space_a_get_is_an_error_and_the_pool_goes_on", || {
         let pool = Pool::builder_in(Pages::new()).collect(Collect::Manual).recycle(Recycle::Always).build().unwrap();
         drop((pool.get(100), pool.get(2 * MIB)));
+        let mut former = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: writes the limit.
+        assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_AS, &raw mut former) }, 0);
         let limit = |bytes| {
-            let limit = libc::rlimit { rlim_cur: bytes, rlim_max: libc::RLIM_INFINITY };
+            let limit = libc::rlimit { rlim_cur: bytes, ..former };
             // SAFETY: reads the limit.
             assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) }, 0);
         };
@@ -185,7 +188,7 @@ fn without_address_space_a_get_is_an_error_and_the_pool_goes_on() {
         assert!(pool.try_get(2 * MIB).is_ok());
         pool.purge();
         assert!(pool.try_get(4 * MIB).is_ok());
-        limit(libc::RLIM_INFINITY);
+        limit(former.rlim_cur);
         assert!(pool.try_get(64 * MIB).is_ok());
     });
 }

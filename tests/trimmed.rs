@@ -93,9 +93,7 @@ fn the_background_thread_calls_it_too() {
     let pool = builder(&told).collect(interval).trimmed(Told::note).build().unwrap();
     drop(pool.get(4096));
     assert!(told.ledger.wait_until_empty());
-    while told.freed().is_empty() {
-        thread::yield_now();
-    }
+    common::wait_until("it is called", || !told.freed().is_empty());
     assert_eq!(told.freed().iter().map(|freed| (freed.blocks, freed.bytes)).collect::<Vec<_>>(), [(1, 4096)]);
     assert_eq!(told.calls.lock().unwrap()[0].thread.as_deref(), Some("millpond"));
 }

@@ -8,12 +8,23 @@ pub mod ops;
 pub mod owners;
 pub mod process;
 
+use std::time::{Duration, Instant};
+
 use ledger::Ledger;
 use millpond::{Collect, Pool, Recycle};
 
 /// A pool that recycles, also under the tools that make it pass through by default, and collects only when told.
 pub fn pool(ledger: &Ledger) -> Pool<Ledger> {
     Pool::builder_in(ledger.clone()).collect(Collect::Manual).recycle(Recycle::Always).build().unwrap()
+}
+
+/// Waits for what another thread brings about. The bound only ends a test that would hang: no machine is that slow.
+pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_secs(60), "not within a minute: {what}");
+        std::thread::yield_now();
+    }
 }
 
 /// The size of the class of a length, in a pool whose smallest class is the default. Above the largest one blocks are exact,

@@ -4,8 +4,9 @@ use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// When a child counts as hung. None takes more than a few seconds.
-const DEADLINE: Duration = Duration::from_secs(30);
+/// When a child counts as hung. None takes more than a few seconds; longer than what is waited for within one, so that its own
+/// message is seen.
+const DEADLINE: Duration = Duration::from_secs(120);
 
 const NAME: &str = "MILLPOND_TEST_ALONE";
 
