@@ -7,7 +7,7 @@
 //! change from one to the other as well. [`canaries`] are replicas with one ordering weakened, which must fail.
 //!
 //! Bounds: two threads at `LOOM_MAX_PREEMPTIONS` (3 in `.ci/loom`), three threads at one less, or at two less with the
-//! system's barrier, and the largest models at one less with it or at 2 at most; 1 class, 4 thread ids, one of them in the table itself;
+//! system's barrier, and the largest models at one or two less or at 2 at most; 1 class, 4 thread ids, one of them in the table itself;
 //! magazines of 4 blocks, batches and buckets of 2. A model notes what its executions met, and fails if none met it; below 3
 //! preemptions not all of them do.
 //!
