@@ -172,7 +172,7 @@ impl<A: Allocator + Send + Sync + 'static> Arena<A> {
             let start = self.allocate_small(layout)?;
             Ok(NonNull::slice_from_raw_parts(start, layout.size()))
         } else {
-            self.allocate_large(layout)
+            self.allocate_large(layout, false)
         }
     }
 
@@ -183,9 +183,15 @@ impl<A: Allocator + Send + Sync + 'static> Arena<A> {
     }
 
     #[inline(never)]
-    fn allocate_large(&self, layout: Layout) -> Result<NonNull<[u8]>, GetError> {
-        // SAFETY: this is a handle.
-        let memory = unsafe { Core::allocate(self.pool.as_raw(), layout)? };
+    fn allocate_large(&self, layout: Layout, zeroed: bool) -> Result<NonNull<[u8]>, GetError> {
+        let pool = self.pool.as_raw();
+        let memory = if zeroed {
+            // SAFETY: this is a handle.
+            unsafe { Core::allocate_slow(pool, layout, true)? }
+        } else {
+            // SAFETY: as above.
+            unsafe { Core::allocate(pool, layout)? }
+        };
         let block = Self::block(memory, layout);
         let place = match self.held.spare(block) {
             Some(place) => place,
@@ -235,8 +241,9 @@ impl<A: Allocator + Send + Sync + 'static> Arena<A> {
     /// # Cost
     /// That of the large blocks, and where there was more than one chunk, of freeing the others.
     pub fn reset(&mut self) {
-        while let Some((_, block)) = self.held.unlink_any() {
-            // SAFETY: exclusive, so nobody uses it. A panic of the allocator behind the pool ends in there (I10).
+        for block in self.held.each() {
+            // SAFETY: exclusive, so nobody uses it, and the ring is cleared. A panic of the allocator behind the pool ends in
+            // there (I10).
             unsafe { self.release(block) };
         }
         self.held.clear();

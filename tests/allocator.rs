@@ -217,6 +217,29 @@ fn a_failure_of_the_allocator_at_any_call_loses_nothing() {
     }
 }
 
+/// A panic in the midst of the allocator's `grow`: the trait's own has freed the block by then, and the vector would again.
+#[cfg(all(unix, not(miri)))]
+#[test]
+fn a_panic_of_the_allocators_grow_ends_the_process() {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Stdio;
+
+    const NAME: &str = "a_panic_of_the_allocators_grow_ends_the_process";
+    if common::process::is_child(NAME) {
+        let ledger = Ledger::new();
+        let flaky = Flaky::panicking(&ledger);
+        let pool = Pool::builder_in(flaky.clone()).collect(Collect::Manual).build().unwrap();
+        let mut bytes: VecIn<u8, _> = VecIn::with_capacity_in(5 << 20, &pool);
+        bytes.push(1);
+        // It allocates, copies, and then panics as it frees.
+        flaky.arm(2);
+        bytes.reserve(9 << 20);
+        return;
+    }
+    let mut child = common::process::again(NAME).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGABRT));
+}
+
 /// One allocation under way in the model.
 struct Live {
     block: NonNull<[u8]>,

@@ -458,6 +458,63 @@ fn an_allocator_that_fails_or_panics_at_any_call() {
     }
 }
 
+/// The contents are moved, so the block outlives a panic of the allocator wherever that happens; also a direct one that has to be
+/// wiped before it goes.
+#[test]
+fn a_block_is_still_there_when_its_growth_panics() {
+    for (zero, align) in [(false, 1), (true, 1), (true, 512)] {
+        let ledger = Ledger::new();
+        let flaky = Flaky::panicking(&ledger);
+        let builder = Pool::builder_in(flaky.clone()).collect(Collect::Manual).zero_on_return(zero);
+        let pool = builder.recycle(Recycle::Never).build().unwrap();
+        let arena = pool.arena();
+        let layout = |size| Layout::from_size_align(size, align).unwrap();
+        let block = (&arena).allocate(layout(5000)).unwrap();
+        flaky.arm(1);
+        // SAFETY: the block is of this layout.
+        let grow = || unsafe { (&arena).grow(block.cast(), layout(5000), layout(90_000)) };
+        assert!(catch_unwind(AssertUnwindSafe(grow)).is_err());
+        flaky.arm(0);
+        assert_eq!(arena.stats().large_blocks, 1);
+        // SAFETY: as above; it is still the arena's.
+        let grown = unsafe { (&arena).grow(block.cast(), layout(5000), layout(90_000)) }.unwrap();
+        // SAFETY: of the new layout.
+        unsafe { (&arena).deallocate(grown.cast(), layout(90_000)) };
+        assert_eq!((arena.stats().large_blocks, ledger.live()), (0, 0));
+        drop(arena);
+        drop(pool);
+        ledger.assert_empty();
+    }
+}
+
+#[test]
+fn zeroed_is_zeroed_small_and_large() {
+    let ledger = Ledger::new();
+    let pool = pool(&ledger);
+    let mut arena = pool.arena();
+    let layout = |size| Layout::from_size_align(size, 8).unwrap();
+    for _ in 0..2 {
+        for (from, to) in [(16, 100), (100, 5000), (5000, 6000), (6000, 5 << 20), (5 << 20, 6 << 20)] {
+            let block = (&arena).allocate_zeroed(layout(from)).unwrap();
+            // SAFETY: zeroed, and that long.
+            assert!(unsafe { block.as_ref() }.iter().all(|byte| *byte == 0));
+            // SAFETY: as above.
+            unsafe { block.cast::<u8>().write_bytes(7, from) };
+            // SAFETY: the block is of this layout.
+            let block = unsafe { (&arena).grow_zeroed(block.cast(), layout(from), layout(to)) }.unwrap();
+            // SAFETY: kept as far as it went, and zeroed beyond.
+            let bytes = unsafe { block.as_ref() };
+            assert!(bytes[..from].iter().all(|byte| *byte == 7) && bytes[from..].iter().all(|byte| *byte == 0));
+            // SAFETY: it is as long.
+            unsafe { block.cast::<u8>().write_bytes(9, block.len()) };
+        }
+        // The second time everything has been used before.
+        arena.reset();
+    }
+    drop(arena);
+    assert_unharmed(pool, &ledger);
+}
+
 #[test]
 fn an_arena_keeps_its_pool_open() {
     let ledger = Ledger::new();

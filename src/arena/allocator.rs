@@ -7,7 +7,8 @@ use core::ptr::{self, NonNull};
 use crate::alloc::{AllocError, Allocator};
 use crate::arena::Arena;
 use crate::life::close::Core;
-use crate::raw::held::{Held, Place};
+use crate::raw::bump::Bump;
+use crate::raw::held::{Block, Held, Place};
 
 // SAFETY: memory stays until it is given back, or until the arena is reset or goes, for which no `&Arena` may be left. It does
 // not move with the arena, and is found by it from any of its references.
@@ -28,50 +29,55 @@ unsafe impl<A: Allocator + Send + Sync + 'static> Allocator for &Arena<A> {
         }
     }
 
+    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        if Arena::<A>::is_small(layout) {
+            let memory = self.allocate(layout)?;
+            // SAFETY: just allocated, and that long.
+            unsafe { memory.cast::<u8>().write_bytes(0, memory.len()) };
+            Ok(memory)
+        } else {
+            self.allocate_large(layout, true).map_err(|_| AllocError)
+        }
+    }
+
     #[inline]
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        match (Arena::<A>::is_small(old), Arena::<A>::is_small(new)) {
-            (true, true) => {
-                // SAFETY: as in `deallocate`.
-                let grown = unsafe { self.bump.grow(block, old, new) }.ok_or(AllocError)?;
-                Ok(NonNull::slice_from_raw_parts(grown, new.size()))
-            }
-            // SAFETY: passed on.
-            (false, false) => unsafe { self.resize_large(block, old, new) },
-            // SAFETY: passed on.
-            _ => unsafe { self.migrate(block, old, new) },
-        }
+        // SAFETY: as in `deallocate`.
+        let small = |bump: &Bump| unsafe { bump.grow(block, old, new) };
+        // SAFETY: passed on.
+        unsafe { self.resize(block, old, new, small) }
+    }
+
+    unsafe fn grow_zeroed(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: passed on.
+        let memory = unsafe { self.grow(block, old, new)? };
+        // SAFETY: within the block.
+        let rest = unsafe { memory.cast::<u8>().add(old.size()) };
+        // SAFETY: as above.
+        unsafe { rest.write_bytes(0, memory.len() - old.size()) };
+        Ok(memory)
     }
 
     #[inline]
     unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        match (Arena::<A>::is_small(old), Arena::<A>::is_small(new)) {
-            (true, true) => {
-                // SAFETY: as in `deallocate`.
-                let shrunk = unsafe { self.bump.shrink(block, old, new) }.ok_or(AllocError)?;
-                Ok(NonNull::slice_from_raw_parts(shrunk, new.size()))
-            }
-            // SAFETY: passed on.
-            (false, false) => unsafe { self.resize_large(block, old, new) },
-            // SAFETY: passed on.
-            _ => unsafe { self.migrate(block, old, new) },
-        }
+        // SAFETY: as in `deallocate`.
+        let small = |bump: &Bump| unsafe { bump.shrink(block, old, new) };
+        // SAFETY: passed on.
+        unsafe { self.resize(block, old, new, small) }
     }
 }
 
-/// Links a block again if the allocator behind the pool panics. But when that itself was to grow or shrink it, nobody
-/// knows whether it is still there: then it is lost.
-struct Resizing<'arena> {
+/// A block that is out of the ring while the pool resizes it: whatever comes of that, it is in again afterwards.
+struct Unlinked<'arena> {
     held: &'arena Held,
     place: Option<Place>,
-    /// The pool moves the contents, so it still has the block.
-    outlives_panic: bool,
+    block: Block,
 }
 
-impl Drop for Resizing<'_> {
+impl Drop for Unlinked<'_> {
     fn drop(&mut self) {
-        if let Some(place) = self.place.take().filter(|_| self.outlives_panic) {
-            self.held.link(place);
+        if let Some(place) = self.place.take() {
+            self.held.link_as(place, self.block);
         }
     }
 }
@@ -80,31 +86,50 @@ impl<A: Allocator + Send + Sync + 'static> Arena<A> {
     /// # Safety
     /// The block is a large one of this arena, and the caller gives it up.
     unsafe fn deallocate_large(&self, start: NonNull<u8>) {
-        // None: lost in `resize_large`.
-        let Some((place, block)) = self.held.unlink(start) else { return };
+        let Some((place, block)) = self.held.unlink(start) else {
+            debug_assert!(false, "a block comes back to an arena that it is not from");
+            return;
+        };
         self.held.keep(place);
         // SAFETY: passed on.
         unsafe { self.release(block) };
     }
 
-    /// Lets the pool grow or shrink a block, which is out of the ring meanwhile.
+    /// Makes a block of another layout of one. `small` does it within the chunk.
+    ///
+    /// # Safety
+    /// The memory was allocated here with `old`, and the caller gives it up if this succeeds.
+    #[inline(always)]
+    unsafe fn resize(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+        small: impl FnOnce(&Bump) -> Option<NonNull<u8>>,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        match (Self::is_small(old), Self::is_small(new)) {
+            (true, true) => {
+                let resized = small(&self.bump).ok_or(AllocError)?;
+                Ok(NonNull::slice_from_raw_parts(resized, new.size()))
+            }
+            // SAFETY: passed on.
+            (false, false) => unsafe { self.resize_large(block, old, new) },
+            // SAFETY: passed on.
+            _ => unsafe { self.migrate(block, old, new) },
+        }
+    }
+
+    /// Lets the pool grow or shrink a block.
     ///
     /// # Safety
     /// The block is a large one of this arena, with the layout `old`, and the caller gives it up if this succeeds.
     unsafe fn resize_large(&self, start: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        let config = &self.pool.tiers().config;
-        let outlives_panic = config.pools(old) || config.pools(new);
-        let (place, _) = self.held.unlink(start).ok_or(AllocError)?;
-        let mut resizing = Resizing { held: &self.held, place: Some(place), outlives_panic };
+        let (place, block) = self.held.unlink(start).ok_or(AllocError)?;
+        let mut unlinked = Unlinked { held: &self.held, place: Some(place), block };
         // SAFETY: passed on, and this is a handle.
-        let resized = unsafe { Core::resize(self.pool.as_raw(), start, old, new, false) };
-        if let Some(place) = resizing.place.take() {
-            match resized {
-                Ok(memory) => self.held.link_as(place, Self::block(memory, new)),
-                Err(_) => self.held.link(place),
-            }
-        }
-        resized.map_err(|_| AllocError)
+        let memory = unsafe { Core::resize(self.pool.as_raw(), start, old, new, false) }.map_err(|_| AllocError)?;
+        unlinked.block = Self::block(memory, new);
+        Ok(memory)
     }
 
     /// Moves what lies on the other side of the line between small and large.

@@ -132,7 +132,7 @@ impl<A: Allocator + Send + Sync + 'static> Core<Bytes<A>> {
             }
             _ => {
                 // SAFETY: passed on.
-                let moved = unsafe { Self::allocate_slow(core, to, false)? };
+                let moved = unsafe { Self::allocate(core, to)? };
                 let kept = from.size().min(to.size());
                 // SAFETY: both blocks are that long, and the new one is nobody else's.
                 unsafe { moved.cast::<u8>().copy_from_nonoverlapping(block, kept) };

@@ -156,7 +156,7 @@ impl<A: Allocator> Bytes<A> {
 
     /// Makes a block of another layout of one, by the allocator's own means. If that fails the block is as it was. The limit has to
     /// have room for both, as nobody knows whether the allocator makes one of the other; but to become smaller is never
-    /// refused.
+    /// refused. A panic of the allocator ends the process.
     ///
     /// # Safety
     /// (I1) as for `release_direct`.
@@ -168,13 +168,14 @@ impl<A: Allocator> Bytes<A> {
     ) -> Result<NonNull<u8>, GetError> {
         if to.size() < from.size() {
             // SAFETY: (I1) passed on; it becomes smaller.
-            let block = unsafe { self.allocator().shrink(block, from, to) }.map_err(|_| no_memory(to))?.cast();
+            let shrunk = end_at_panic(|| unsafe { self.allocator().shrink(block, from, to) });
+            let block = shrunk.map_err(|_| no_memory(to))?.cast();
             self.allocated.fetch_sub(from.size() - to.size(), Relaxed);
             return Ok(block);
         }
         // SAFETY: (I1) passed on; it does not become smaller.
-        let grow = || unsafe { self.allocator().grow(block, from, to) }.map(NonNull::cast).map_err(|_| no_memory(to));
-        let block = self.under_limit(to.size(), grow)?;
+        let grow = || end_at_panic(|| unsafe { self.allocator().grow(block, from, to) });
+        let block = self.under_limit(to.size(), || grow().map(NonNull::cast).map_err(|_| no_memory(to)))?;
         self.allocated.fetch_sub(from.size(), Relaxed);
         Ok(block)
     }
@@ -208,6 +209,23 @@ impl<A: Allocator> Bytes<A> {
     pub(crate) fn allocated(&self) -> (usize, usize) {
         (self.allocated.load(Relaxed), self.peak.load(Relaxed) as usize)
     }
+}
+
+/// Nobody knows whether an allocator that panics in the midst of `grow` has freed the block; the trait's own `grow` has, if
+/// what panicked was `deallocate`. A collection that is unwound would free it again.
+fn end_at_panic<R>(resize: impl FnOnce() -> R) -> R {
+    struct End;
+
+    impl Drop for End {
+        fn drop(&mut self) {
+            std::process::abort();
+        }
+    }
+
+    let end = End;
+    let result = resize();
+    core::mem::forget(end);
+    result
 }
 
 fn no_memory(layout: Layout) -> GetError {
