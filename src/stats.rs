@@ -79,9 +79,11 @@ pub struct Stats {
     pub collections_skipping: u64,
     /// The longest of them.
     pub longest_collection: Duration,
-    /// What the last of them did; none before the first. Beside one that is running it may be of both.
+    /// What the last of them did; none before the first. Beside one that is running it may be of both. `shells_waiting` is as
+    /// of now.
     pub last_collection: Option<Collected>,
-    /// Purges that ran to their end: by [`Pool::purge`](crate::Pool::purge), and by gets at `limit`.
+    /// Purges that ran to their end: by [`Pool::purge`](crate::Pool::purge), by gets at `limit`, and where memory was
+    /// severely short.
     pub purges: u64,
     /// The longest of them. A get at `limit` waits for its purge.
     pub longest_purge: Duration,
@@ -97,7 +99,7 @@ pub struct Stats {
     pub scheduling_inherited: bool,
     /// How short memory was when the background thread looked last.
     pub pressure: Pressure,
-    /// Collections that were made because memory was short.
+    /// Collections that were made while memory was short, due or not.
     pub pressure_collections: u64,
     /// Purges that were made because memory was severely short.
     pub pressure_purges: u64,
@@ -144,8 +146,8 @@ pub struct ClassStats {
 pub struct Discarded {
     /// All of `idle_limit` was spoken for.
     pub over_budget: u64,
-    /// Every cell of the class's bucket was taken. A cell holds up to 16 blocks that a thread gave up together, but one
-    /// alone where the class has no per-thread cache, as it is above a quarter of `local_limit`.
+    /// Every cell of the class's bucket was taken, and the oldest one had no room. A cell holds up to 16 blocks: those that a
+    /// thread gave up together, or that came back one by one.
     pub bucket_full: u64,
     /// The pool is older than a `fork`, and this is the child; or there was no memory for a bucket.
     pub no_depot: u64,

@@ -106,7 +106,7 @@ impl<G: GlobalAlloc> FromGlobalAlloc<G> {
 unsafe impl<G: GlobalAlloc> Allocator for FromGlobalAlloc<G> {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         if layout.size() == 0 {
-            return empty(layout);
+            return Ok(empty(layout));
         }
         // SAFETY: the layout is not empty.
         whole(unsafe { self.0.alloc(layout) }, layout)
@@ -114,7 +114,7 @@ unsafe impl<G: GlobalAlloc> Allocator for FromGlobalAlloc<G> {
 
     fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         if layout.size() == 0 {
-            return empty(layout);
+            return Ok(empty(layout));
         }
         // SAFETY: the layout is not empty.
         whole(unsafe { self.0.alloc_zeroed(layout) }, layout)
@@ -156,7 +156,7 @@ unsafe impl<G: GlobalAlloc> Allocator for FromGlobalAlloc<G> {
         if to.size() == 0 {
             // SAFETY: passed on.
             unsafe { self.deallocate(block, from) };
-            return empty(to);
+            return Ok(empty(to));
         }
         if from.align() == to.align() {
             // SAFETY: passed on; `from` is no smaller than `to`, so neither is empty.

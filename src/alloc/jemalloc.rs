@@ -155,7 +155,7 @@ unsafe impl Allocator for Jemalloc {
         if to.size() == 0 {
             // SAFETY: passed on.
             unsafe { self.deallocate(block, from) };
-            return empty(to);
+            return Ok(empty(to));
         }
         // SAFETY: passed on; `from` is no smaller than `to`, so neither is empty.
         unsafe { reallocate(block, to) }
@@ -164,7 +164,7 @@ unsafe impl Allocator for Jemalloc {
 
 fn allocate(layout: Layout, flags: c_int) -> Result<NonNull<[u8]>, AllocError> {
     if layout.size() == 0 {
-        return empty(layout);
+        return Ok(empty(layout));
     }
     let flags = flags | in_arena(layout)?;
     // SAFETY: the size is not 0.

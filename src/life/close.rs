@@ -180,7 +180,7 @@ impl<B: Backing> Core<B> {
         collect: |core, memory, reach| {
             // SAFETY: `upgrade` made the handle, and this call has it now.
             let handle = unsafe { Handle::<B>::from_raw(core.cast()) };
-            handle.core().collect_for(memory, reach);
+            handle.core().collect_for(memory, reach)
         },
     };
 
@@ -193,13 +193,15 @@ impl<B: Backing> Core<B> {
         memory
     }
 
-    fn collect_for(&self, memory: Pressure, reach: Option<Reach>) {
+    /// False: somebody else was collecting.
+    fn collect_for(&self, memory: Pressure, reach: Option<Reach>) -> bool {
         self.watched.memory.store(memory as u64, Relaxed);
-        let Some(reach) = reach else { return };
-        let collected = self.tiers.collect_and_trim(reach);
-        if memory > Pressure::Low && !collected.already_running {
+        let Some(reach) = reach else { return true };
+        let ran = !self.tiers.collect_and_trim(reach).already_running;
+        if memory > Pressure::Low && ran {
             add(if reach == Reach::All { &self.watched.purges } else { &self.watched.collections });
         }
+        ran
     }
 
     /// A handle for somebody who may have a unit only; none once the pool is closing.

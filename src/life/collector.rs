@@ -35,8 +35,8 @@ pub(crate) struct Calls {
     pub(crate) upgrade: unsafe fn(NonNull<()>) -> bool,
     /// What the pool's signal says, or else the system's.
     pub(crate) memory: unsafe fn(NonNull<()>, system: &dyn Fn() -> Pressure) -> Pressure,
-    /// Collects, if there is a reason, and drops the handle that `upgrade` made.
-    pub(crate) collect: unsafe fn(NonNull<()>, Pressure, Option<Reach>),
+    /// Collects, if there is a reason, and drops the handle that `upgrade` made. False: somebody else was collecting.
+    pub(crate) collect: unsafe fn(NonNull<()>, Pressure, Option<Reach>) -> bool,
 }
 
 // SAFETY: the pointer is followed only under the list's lock, or with a handle; what is behind it is `Sync`.
@@ -145,16 +145,18 @@ fn run() {
     INHERITED.store(!scheduling::take_main_threads(), Relaxed);
     let mut visits = Vec::new();
     loop {
+        let now = Instant::now();
         let next = {
             let Some(mut list) = list() else { continue };
             if list.members.is_empty() {
                 list.thread = None;
                 return;
             }
-            list.next_round(Instant::now(), &mut visits)
+            list.next_round(now, &mut visits)
         };
         let system = LazyCell::new(Pressure::of_system);
-        visits.iter_mut().for_each(|visit| visit.pay(Instant::now(), &|| *system));
+        // One time for all: what those before it took must not make a pool's looks seem nearer than they are.
+        visits.iter_mut().for_each(|visit| visit.pay(now, &|| *system));
         match next {
             Some(next) => thread::park_timeout(next.saturating_duration_since(Instant::now())),
             None => thread::park(),
@@ -187,6 +189,7 @@ impl List {
             // SAFETY: the list's lock is held, and a pool leaves the list before it is freed.
             if !unsafe { (member.calls.holds_blocks)(member.pool) } {
                 member.schedule.sleep();
+                member.watch.rest(now);
                 continue;
             }
             awake = true;
@@ -215,9 +218,13 @@ impl Visit {
         contain(|| {
             // SAFETY: `upgrade` made a handle.
             let memory = unsafe { (calls.memory)(*pool, system) };
+            let before = *watch;
             let reach = watch.decide(now, self.due, memory, schedule.interval());
             // SAFETY: the call uses and drops that handle.
-            unsafe { (calls.collect)(*pool, memory, reach) };
+            if !unsafe { (calls.collect)(*pool, memory, reach) } {
+                // Somebody else was collecting, perhaps less than a purge: the next look decides again.
+                *watch = before;
+            }
         });
     }
 }

@@ -9,7 +9,7 @@
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-use crate::alloc::Allocator;
+use crate::alloc::{Allocator, empty};
 use crate::error::GetError;
 use crate::life::close::Core;
 use crate::raw::size_class::{Class, Rank};
@@ -58,8 +58,9 @@ impl<A: Allocator + Send + Sync + 'static> Core<Bytes<A>> {
             }
             return Ok(NonNull::slice_from_raw_parts(block, size));
         }
+        // `A` is not asked for no bytes: a vector that shrinks to nothing does not give them back.
         if layout.size() == 0 {
-            return Ok(NonNull::slice_from_raw_parts(dangling(layout), 0));
+            return Ok(empty(layout));
         }
         let allocate = || this.tiers.backing.allocate_direct(layout, zeroed);
         // SAFETY: passed on.
@@ -155,9 +156,4 @@ impl<A: Allocator + Send + Sync + 'static> Core<Bytes<A>> {
         let config = &self.tiers.config;
         if config.pools(layout) { config.classes.class_for(layout.size()) } else { None }
     }
-}
-
-/// A block of no bytes. `A` is not asked for those: a vector that shrinks to nothing does not give it back.
-fn dangling(layout: Layout) -> NonNull<u8> {
-    NonNull::new(core::ptr::without_provenance_mut(layout.align())).unwrap_or(NonNull::dangling())
 }

@@ -176,12 +176,11 @@ impl<B: Backing> Handle<B> {
     }
 }
 
-/// The calling thread, with an id if it can have one: it is by its id that it finds its own shelf.
+/// It is by its id that a thread finds its own shelf.
 #[cfg(feature = "arena")]
 #[inline]
 fn shelf_owner() -> ThreadId {
-    let who = thread_id::current();
-    if who.index().is_some() { who } else { thread_id::register() }
+    thread_id::current().or_register()
 }
 
 /// Blocks above the largest class pass the tiers by; they are units all the same.

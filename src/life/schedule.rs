@@ -37,6 +37,8 @@ pub(crate) struct Watch {
     last: Option<Instant>,
     /// Since when there is enough memory.
     enough: Option<Instant>,
+    /// Since when the pool holds no block, so that nobody looks.
+    resting: Option<Instant>,
     /// This shortage has had its purge.
     purged: bool,
 }
@@ -87,12 +89,21 @@ impl Schedule {
 }
 
 impl Watch {
+    /// The pool holds no block: no purge of it could make or end a shortage.
+    pub(crate) fn rest(&mut self, now: Instant) {
+        self.resting.get_or_insert(now);
+    }
+
     /// What to do with a pool that is looked at now, because it is due or because it is time to look at memory.
     pub(crate) fn decide(&mut self, now: Instant, due: bool, memory: Pressure, interval: Duration) -> Option<Reach> {
+        let long_ago = |since| now.saturating_duration_since(since) >= ENOUGH.min(interval);
+        if self.resting.take().is_some_and(long_ago) {
+            self.purged = false;
+        }
         if memory == Pressure::Low {
             let since = *self.enough.get_or_insert(now);
             // Not at once: a purge makes misses, and those could bring the shortage back that it ended.
-            self.purged &= now.saturating_duration_since(since) < ENOUGH.min(interval);
+            self.purged &= !long_ago(since);
         } else {
             self.enough = None;
         }

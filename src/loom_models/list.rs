@@ -19,7 +19,7 @@ pub(crate) struct Calls {
     pub(crate) holds_blocks: unsafe fn(NonNull<()>) -> bool,
     pub(crate) upgrade: unsafe fn(NonNull<()>) -> bool,
     pub(crate) memory: unsafe fn(NonNull<()>, system: &dyn Fn() -> Pressure) -> Pressure,
-    pub(crate) collect: unsafe fn(NonNull<()>, Pressure, Option<Reach>),
+    pub(crate) collect: unsafe fn(NonNull<()>, Pressure, Option<Reach>) -> bool,
 }
 
 // SAFETY: as in the real one.

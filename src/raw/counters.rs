@@ -22,7 +22,7 @@ pub(crate) enum Why {
 pub(crate) enum NoRoom {
     /// It would pass `idle_limit`.
     Budget,
-    /// Every cell of the class's bucket is spoken for.
+    /// Every cell of the class's bucket is spoken for, and the oldest batch has no room.
     Bucket,
     /// There is no bucket, and none can be made; or the pool is a parent's, from before a `fork`.
     Depot,
@@ -104,6 +104,12 @@ pub(crate) fn raise_peak(peak: &Figure, now: u64) {
     if peak.load(Relaxed) < now {
         peak.fetch_max(now, Relaxed);
     }
+}
+
+/// A figure that counts things in memory, or is an old value of such a counter.
+#[expect(clippy::cast_possible_truncation, reason = "it was a `usize`")]
+pub(crate) fn as_usize(figure: &Figure) -> usize {
+    figure.load(Relaxed) as usize
 }
 
 /// Adds one to a counter that only the caller writes: readers see some recent value, and no read-modify-write is paid.

@@ -3,7 +3,7 @@
 
 use core::time::Duration;
 
-use crate::raw::counters::add_owned;
+use crate::raw::counters::{add_owned, as_usize};
 use crate::stats::{Collected, Freed};
 use crate::sync::{Figure, Ordering::Relaxed};
 
@@ -67,7 +67,7 @@ impl History {
     }
 
     pub(crate) fn shells_waiting(&self) -> usize {
-        count(&self.last.shells)
+        as_usize(&self.last.shells)
     }
 
     /// The last collection; beside another one it may be of both.
@@ -76,9 +76,9 @@ impl History {
         (self.collections.read().0 > 0).then(|| Collected {
             local: get(&last.local),
             victim: get(&last.victim),
-            slots: count(&last.slots),
-            slots_skipped: count(&last.slots_skipped),
-            shells_waiting: count(&last.shells),
+            slots: as_usize(&last.slots),
+            slots_skipped: as_usize(&last.slots_skipped),
+            shells_waiting: as_usize(&last.shells),
             elapsed: last.elapsed.get(),
             ..Collected::default()
         })
@@ -118,10 +118,5 @@ fn set([blocks, bytes]: &[Figure; 2], freed: Freed) {
 }
 
 fn get([blocks, bytes]: &[Figure; 2]) -> Freed {
-    Freed { blocks: count(blocks), bytes: count(bytes) }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "it was a `usize`")]
-fn count(figure: &Figure) -> usize {
-    figure.load(Relaxed) as usize
+    Freed { blocks: as_usize(blocks), bytes: as_usize(bytes) }
 }

@@ -4,7 +4,7 @@
 //! that the slot has leased. So the sum errs on the high side and `idle_limit` is never passed (I8).
 #![forbid(unsafe_code)]
 
-use crate::raw::counters::raise_peak;
+use crate::raw::counters::{as_usize, raise_peak};
 use crate::sync::{AtomicUsize, Figure, Ordering::Relaxed};
 
 /// Credit is leased in chunks of this many bytes, so that a slot asks rarely.
@@ -67,12 +67,12 @@ impl Budget {
 
     /// Bytes covered now, and the most that it ever was.
     pub(crate) fn reserved(&self) -> (usize, usize) {
-        (self.reserved.load(Relaxed), bytes(&self.peak_reserved))
+        (self.reserved.load(Relaxed), as_usize(&self.peak_reserved))
     }
 
     /// Bytes leased now, and the most that it ever was.
     pub(crate) fn leased(&self) -> (usize, usize) {
-        (self.leased.load(Relaxed), bytes(&self.peak_leased))
+        (self.leased.load(Relaxed), as_usize(&self.peak_leased))
     }
 }
 
@@ -80,9 +80,4 @@ impl Budget {
 pub(crate) fn raise(counter: &AtomicUsize, bytes: usize, limit: usize) -> Option<usize> {
     let within = |now: usize| now.checked_add(bytes).filter(|sum| *sum <= limit);
     counter.fetch_update(Relaxed, Relaxed, within).ok().map(|before| before + bytes)
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "it was a `usize`")]
-fn bytes(peak: &Figure) -> usize {
-    peak.load(Relaxed) as usize
 }

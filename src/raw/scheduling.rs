@@ -19,7 +19,10 @@ fn block_signals() -> bool {
     let mut signals = core::mem::MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: `sigfillset` fills the set that it is given.
     unsafe { libc::sigfillset(signals.as_mut_ptr()) };
-    for caused_here in [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGABRT] {
+    // The last one: a sandbox may handle system calls by it.
+    let caused_by_code =
+        [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGABRT, libc::SIGSYS];
+    for caused_here in caused_by_code {
         // SAFETY: the set is filled, and these are signals.
         unsafe { libc::sigdelset(signals.as_mut_ptr(), caused_here) };
     }
@@ -38,14 +41,17 @@ mod system {
         take_policy(main) & take_niceness(main) & take_cores(main)
     }
 
+    /// By the system calls: musl's functions of these names only say that they do nothing.
     fn take_policy(main: libc::pid_t) -> bool {
         let mut parameters = MaybeUninit::<libc::sched_param>::zeroed();
+        // SAFETY: takes a number only.
+        let policy = unsafe { libc::syscall(libc::SYS_sched_getscheduler, main) };
         // SAFETY: a number and a valid place.
-        let policy = unsafe { libc::sched_getscheduler(main) };
-        // SAFETY: as above.
-        let known = unsafe { libc::sched_getparam(main, parameters.as_mut_ptr()) } == 0;
-        // SAFETY: `sched_setscheduler` reads the place, which was filled, or zeroed, before.
-        policy >= 0 && known && unsafe { libc::sched_setscheduler(0, policy, parameters.as_ptr()) } == 0
+        let known = unsafe { libc::syscall(libc::SYS_sched_getparam, main, parameters.as_mut_ptr()) } == 0;
+        // SAFETY: reads the place, which was filled, or zeroed, before.
+        policy >= 0
+            && known
+            && unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, policy, parameters.as_ptr()) } == 0
     }
 
     fn take_niceness(main: libc::pid_t) -> bool {

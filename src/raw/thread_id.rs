@@ -25,6 +25,12 @@ impl ThreadId {
     pub(crate) const fn index(self) -> Option<usize> {
         if (self.0 as usize) < MAX_THREADS { Some(self.0 as usize) } else { None }
     }
+
+    /// The calling thread's, with an id if it can have one.
+    #[inline]
+    pub(crate) fn or_register(self) -> Self {
+        if self.index().is_some() { self } else { register() }
+    }
 }
 
 /// One bit for each id. A thread takes the lowest that is free, so ids stay dense; no lock, so a fork or a thread that

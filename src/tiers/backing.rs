@@ -8,7 +8,7 @@ use core::ptr::NonNull;
 use crate::alloc::{self, Allocator};
 use crate::error::GetError;
 use crate::raw::config::Config;
-use crate::raw::counters::raise_peak;
+use crate::raw::counters::{as_usize, raise_peak};
 use crate::raw::lease::raise;
 use crate::raw::size_class::{Class, SizeClasses};
 use crate::stats::Freed;
@@ -205,9 +205,8 @@ impl<A: Allocator> Bytes<A> {
     }
 
     /// Bytes held now, and the most that it ever was.
-    #[expect(clippy::cast_possible_truncation, reason = "the peak was a `usize`")]
     pub(crate) fn allocated(&self) -> (usize, usize) {
-        (self.allocated.load(Relaxed), self.peak.load(Relaxed) as usize)
+        (self.allocated.load(Relaxed), as_usize(&self.peak))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::raw::magazine::{Inside, MAGAZINE, Magazine};
 use crate::raw::size_class::{Class, MAX_CLASSES, Rank, SizeClasses};
 use crate::raw::slot::{Reach, Slot};
 use crate::raw::slot_table::SlotTable;
-use crate::raw::thread_id::{self, ThreadId};
+use crate::raw::thread_id::ThreadId;
 use crate::sync::yield_now;
 
 /// Slots that one sweep revokes together, under one heavy fence. A bound on how long an owner is kept out.
@@ -136,7 +136,8 @@ impl Local {
     /// As [`store`](Self::store), for a block of which nobody knows the home but only the rank of its length.
     ///
     /// # Safety
-    /// (I2) the caller owns the block, which is of this pool and of the class of that length, and a unit.
+    /// (I2) the caller owns the block, which is of this pool and of the class of that length, a unit that ends here, and a handle
+    /// that does not.
     #[inline(always)]
     pub(crate) unsafe fn store_near(&self, who: ThreadId, rank: Rank, block: NonNull<u8>) -> bool {
         let near = || self.slots.get_near(who)?.near(rank);
@@ -166,7 +167,7 @@ impl Local {
         if capacity == 0 {
             return None;
         }
-        let who = if who.index().is_some() { who } else { thread_id::register() };
+        let who = who.or_register();
         let slot = self.slots.get_or_make(who)?;
         let owner = if self.wiped { ThreadId::NOBODY } else { who };
         let make = || Magazine::new(self.homes[class.index()].of(owner), capacity);

@@ -180,8 +180,8 @@ impl<B: Backing> Tiers<B> {
     /// As [`store_local`](Self::store_local), for a block of which only the length is known.
     ///
     /// # Safety
-    /// (I2) as there; the block is of this pool, and of the class of a length of this rank. What is put back must not have to be
-    /// overwritten first.
+    /// (I2) as there; the block is of this pool, and of the class of a length of this rank; the caller has a handle, as the unit
+    /// may end before this returns. What is put back must not have to be overwritten first.
     #[inline(always)]
     pub(crate) unsafe fn store_near(&self, who: ThreadId, rank: Rank, block: NonNull<u8>) -> bool {
         // SAFETY: passed on.

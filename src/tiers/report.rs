@@ -4,7 +4,7 @@
 mod tests;
 
 use crate::alloc::Allocator;
-use crate::raw::counters::ClassCounters;
+use crate::raw::counters::{ClassCounters, as_usize};
 use crate::raw::size_class::{Class, MAX_CLASSES};
 use crate::stats::{ClassStats, Discarded, Stats};
 use crate::sync::{Figure, Ordering::Relaxed};
@@ -74,8 +74,8 @@ impl<B: Backing> Tiers<B> {
         };
         ClassStats {
             size: self.backing.size(class),
-            allocated: shared(|c| &c.allocated) as usize,
-            peak: shared(|c| &c.peak) as usize,
+            allocated: as_usize(&counters.allocated),
+            peak: as_usize(&counters.peak),
             // Beside running requests the sums are not of one moment, so differences stop at zero.
             in_use: (gets.wrapping_sub(puts) as i64).max(0) as usize,
             idle: local.idle + idle_shared,

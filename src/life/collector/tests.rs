@@ -12,6 +12,7 @@ struct FakePool {
     closing: Cell<bool>,
     memory: Cell<Option<Pressure>>,
     panics: Cell<bool>,
+    busy: Cell<bool>,
     handles: Cell<usize>,
     collected: RefCell<Vec<(Pressure, Option<Reach>)>>,
 }
@@ -34,8 +35,14 @@ const CALLS: &Calls = &Calls {
     collect: |pool, memory, reach| {
         let pool = pool_at(pool);
         pool.handles.set(pool.handles.get() - 1);
+        if pool.busy.get() {
+            return false;
+        }
         pool.collected.borrow_mut().push((memory, reach));
-        assert!(!pool.panics.get(), "as the test wants it");
+        if pool.panics.get() {
+            std::panic::resume_unwind(Box::new("as the test wants it"));
+        }
+        true
     },
 };
 
@@ -146,6 +153,38 @@ fn a_shortage_is_met_within_a_look() {
     let reaches: Vec<_> = short.collected.borrow().iter().filter_map(|(_, reach)| *reach).collect();
     assert_eq!(reaches, [Reach::Idle, Reach::All, Reach::Idle, Reach::Idle], "one purge, and the working set stays");
     assert_eq!(collections(&other), 0, "the other pool has its own signal");
+}
+
+/// A collection that somebody else is at is none that was made.
+#[test]
+fn a_purge_that_another_collection_keeps_out_comes_at_the_next_look() {
+    let pool = pool();
+    let mut rounds = Rounds::of(&[&pool]);
+    rounds.pass(LOOK);
+    pool.memory.set(Some(Pressure::Severe));
+    pool.busy.set(true);
+    rounds.pass(3 * LOOK);
+    pool.busy.set(false);
+    rounds.pass(LOOK);
+    assert_eq!(pool.collected.borrow().last(), Some(&(Pressure::Severe, Some(Reach::All))));
+}
+
+/// Nobody looks at the memory of a pool that holds no block, so the next shortage is another one.
+#[test]
+fn a_pool_that_was_empty_for_long_is_purged_again() {
+    let pool = pool();
+    let mut rounds = Rounds::of(&[&pool]);
+    pool.memory.set(Some(Pressure::Severe));
+    let mut purges = Vec::new();
+    for rest in [Duration::ZERO, INTERVAL / 2, 2 * INTERVAL] {
+        pool.holds_blocks.set(false);
+        rounds.pass(LOOK);
+        rounds.now += rest;
+        pool.holds_blocks.set(true);
+        rounds.pass(3 * LOOK);
+        purges.push(pool.collected.borrow().iter().filter(|(_, reach)| *reach == Some(Reach::All)).count());
+    }
+    assert_eq!(purges, [1, 1, 2]);
 }
 
 /// The visits of a round are remembered although pools come and go meanwhile.
