@@ -127,7 +127,8 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
     /// ([`handle_alloc_error`](std::alloc::handle_alloc_error)).
     ///
     /// # Cost
-    /// A clone of the handle and an idle arena's chunk, this thread's if there is one: some ten nanoseconds. As much when the
+    /// A clone of the handle and an idle arena's chunk, this thread's if there is one: some ten nanoseconds, more where several
+    /// threads make arenas of one pool, which share its counts. As much when the
     /// arena is dropped, and what its large blocks cost. A new arena's first small piece, and each that no longer fits, allocate
     /// a chunk, twice as large as the last.
     #[inline]

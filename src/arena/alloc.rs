@@ -1,4 +1,5 @@
-//! Values put into an arena: bumpalo's methods, each with a `try_` twin.
+//! Values put into an arena: bumpalo's methods of those names, each with a `try_` twin. Not here: those whose closure may fail
+//! (`alloc_try_with`, `alloc_slice_try_fill_*`), and what tunes a chunk.
 #![expect(clippy::mut_from_ref, reason = "each call hands out memory of its own")]
 
 use core::alloc::Layout;

@@ -33,7 +33,8 @@ use crate::tiers::backing::Bytes;
 ///
 /// # Cost
 /// A few nanoseconds for an allocation that finds an idle block of this thread, as for [`get`](Pool::get), and as much for
-/// giving it back.
+/// giving it back. What comes straight from `A` costs more than from `A` alone: its bytes are counted, in one word that all threads
+/// share.
 // SAFETY: a block is its owner's until it comes back, wherever handles move; clones are handles to the same pool. A layout that
 // fits a block has the size asked for, the one reported or one in between, and all of those lead back to where it came from
 // (`life::layout`).
