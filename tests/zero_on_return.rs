@@ -6,6 +6,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
+use allocator_api2::vec::Vec;
 use millpond::alloc::{AllocError, Allocator, Global};
 use millpond::{Collect, Pool, Recycle};
 
@@ -48,6 +49,12 @@ fn secrets_seen(zero: bool, recycle: Recycle) -> usize {
         drop(buf.clone());
         buf.clear();
     }
+    collections(&pool);
+    #[cfg(feature = "arena")]
+    {
+        let arena = pool.arena();
+        collections(&arena);
+    }
     if recycle == Recycle::Always {
         // The next owner's view of what the first left, uninitialised as far as safe code knows.
         let mut next = pool.get(4096);
@@ -61,6 +68,18 @@ fn secrets_seen(zero: bool, recycle: Recycle) -> usize {
     pool.collect();
     drop(pool);
     watching.0.load(SeqCst)
+}
+
+/// A vector that grows from a few bytes past the largest class, and shrinks back.
+fn collections(place: impl Allocator + Copy) {
+    let mut vec = Vec::new_in(place);
+    for len in [8, 100, 4096, 100_000, 5 << 20, 6 << 20] {
+        vec.resize(len, SECRET);
+    }
+    for len in [5 << 20, 70_000, 300, 8] {
+        vec.truncate(len);
+        vec.shrink_to_fit();
+    }
 }
 
 #[test]
