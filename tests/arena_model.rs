@@ -4,6 +4,7 @@
 
 mod common;
 
+use fastrand::Rng as Random;
 use std::fmt::Debug;
 
 use allocator_api2::vec::Vec;
@@ -18,22 +19,6 @@ const REQUEST: usize = 2000;
 
 /// Vectors of one type that live at a time.
 const VECTORS: usize = 4;
-
-/// splitmix64; Steele, Lea, Flood: Fast splittable pseudorandom number generators (2014).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
-}
 
 /// Something to fill vectors with.
 trait Element: Clone + PartialEq + Debug {
@@ -96,29 +81,29 @@ impl<'a, T: Element> Pair<'a, T> {
 
     fn operate(&mut self, arena: &'a Arena<Ledger>, random: &mut Random) {
         let most = T::BYTES / size_of::<T>();
-        let (n, len) = (random.next(), self.model.len());
-        match random.below(14) {
+        let (n, len) = (random.u64(..), self.model.len());
+        match random.usize(..14) {
             0..=2 => {
                 self.tested.push(T::of(n));
                 self.model.push(T::of(n));
             }
             3 | 4 => {
-                let more: std::vec::Vec<T> = (0..random.below(most / 2 + 2) as u64).map(|i| T::of(n ^ i)).collect();
+                let more: std::vec::Vec<T> = (0..random.usize(..most / 2 + 2) as u64).map(|i| T::of(n ^ i)).collect();
                 self.tested.extend_from_slice(&more);
                 self.model.extend_from_slice(&more);
             }
             5 => assert_eq!(self.tested.pop(), self.model.pop()),
             6 => {
-                let at = random.below(len + 1);
+                let at = random.usize(..len + 1);
                 self.tested.insert(at, T::of(n));
                 self.model.insert(at, T::of(n));
             }
             7 if len > 0 => {
-                let at = random.below(len);
+                let at = random.usize(..len);
                 assert_eq!(self.tested.remove(at), self.model.remove(at));
             }
             8 => {
-                let at = random.below(len + 1);
+                let at = random.usize(..len + 1);
                 self.tested.truncate(at);
                 self.model.truncate(at);
             }
@@ -127,7 +112,7 @@ impl<'a, T: Element> Pair<'a, T> {
                 assert!(self.tested.capacity() >= len);
             }
             11 => {
-                self.tested.reserve_exact(random.below(most + 1));
+                self.tested.reserve_exact(random.usize(..most + 1));
             }
             12 => {
                 // The old one goes while the new one is there.
@@ -151,7 +136,7 @@ impl<'a, T: Element> Pair<'a, T> {
 fn vectors_do_what_those_of_std_do() {
     let ledger = Ledger::new();
     let pool = pool(&ledger);
-    let mut random = Random(1);
+    let mut random = Random::with_seed(1);
     for _ in 0..OPERATIONS / REQUEST {
         let arena = &pool.arena();
         let mut bytes: [Pair<u8>; VECTORS] = std::array::from_fn(|_| Pair::new(arena));
@@ -160,8 +145,8 @@ fn vectors_do_what_those_of_std_do() {
         let mut aligned: [Pair<Aligned>; VECTORS] = std::array::from_fn(|_| Pair::new(arena));
         let mut owned: [Pair<std::rc::Rc<u64>>; VECTORS] = std::array::from_fn(|_| Pair::new(arena));
         for _ in 0..REQUEST {
-            let n = random.below(VECTORS);
-            match random.below(5) {
+            let n = random.usize(..VECTORS);
+            match random.usize(..5) {
                 0 => bytes[n].operate(arena, &mut random),
                 1 => words[n].operate(arena, &mut random),
                 2 => long[n].operate(arena, &mut random),

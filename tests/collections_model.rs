@@ -2,6 +2,7 @@
 
 mod common;
 
+use fastrand::Rng as Choices;
 use std::collections::BTreeMap;
 
 use allocator_api2::vec::Vec as VecIn;
@@ -12,49 +13,37 @@ use millpond::Pool;
 
 const OPERATIONS: u64 = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
 
-/// xorshift64*: the same choices in every run.
-struct Choices(u64);
-
-impl Choices {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % n
-    }
-}
-
 #[test]
 fn a_vector_in_the_pool_is_a_vector() {
     let ledger = Ledger::new();
     let pool = pool(&ledger);
-    let mut choices = Choices(41);
+    let mut choices = Choices::with_seed(41);
     let (mut ours, mut stds): (VecIn<u64, &Pool<Ledger>>, Vec<u64>) = (VecIn::new_in(&pool), Vec::new());
     for n in 0..OPERATIONS {
-        match choices.below(1000) {
+        match choices.usize(..1000) {
             0..450 => (ours.push(n), stds.push(n)).0,
             450..700 => assert_eq!(ours.pop(), stds.pop()),
             700..760 => {
-                let more: Vec<u64> = (0..choices.below(300) as u64).map(|more| n + more).collect();
+                let more: Vec<u64> = (0..choices.usize(..300) as u64).map(|more| n + more).collect();
                 ours.extend_from_slice(&more);
                 stds.extend_from_slice(&more);
             }
             760..820 => {
-                let len = stds.len() - choices.below(stds.len() / 2 + 1);
+                let len = stds.len() - choices.usize(..stds.len() / 2 + 1);
                 ours.truncate(len);
                 stds.truncate(len);
             }
             820..880 if !stds.is_empty() => {
-                let index = choices.below(stds.len());
+                let index = choices.usize(..stds.len());
                 assert_eq!(ours.swap_remove(index), stds.swap_remove(index));
             }
             880..930 => {
-                let index = choices.below(stds.len() + 1);
+                let index = choices.usize(..stds.len() + 1);
                 ours.insert(index, n);
                 stds.insert(index, n);
             }
             930..960 => {
-                let more = choices.below(1000);
+                let more = choices.usize(..1000);
                 ours.reserve(more);
                 stds.reserve(more);
             }
@@ -67,7 +56,7 @@ fn a_vector_in_the_pool_is_a_vector() {
             986 => _ = pool.collect(),
             987 => _ = pool.purge(),
             988 => drop((
-                pool.get(choices.below(9000)),
+                pool.get(choices.usize(..9000)),
                 std::mem::replace(&mut ours, VecIn::new_in(&pool)),
                 stds.split_off(0),
             )),
@@ -89,11 +78,11 @@ fn a_map_in_the_pool_is_a_map() {
 
     let ledger = Ledger::new();
     let pool = pool(&ledger);
-    let mut choices = Choices(43);
+    let mut choices = Choices::with_seed(43);
     let (mut ours, mut model): (Map<'_>, BTreeMap<u64, String>) = (HashMap::new_in(&pool), BTreeMap::new());
     for n in 0..OPERATIONS {
-        let key = choices.below(5000) as u64;
-        match choices.below(1000) {
+        let key = choices.usize(..5000) as u64;
+        match choices.usize(..1000) {
             0..450 => assert_eq!(ours.insert(key, n.to_string()), model.insert(key, n.to_string())),
             450..800 => assert_eq!(ours.remove(&key), model.remove(&key)),
             800..802 => {
@@ -101,7 +90,7 @@ fn a_map_in_the_pool_is_a_map() {
                 model.retain(|key, _| key % 8 != n % 8);
             }
             802 => ours.shrink_to_fit(),
-            803 => ours.reserve(choices.below(2000)),
+            803 => ours.reserve(choices.usize(..2000)),
             804 => ours = ours.clone(),
             805 => _ = pool.collect(),
             806 => {

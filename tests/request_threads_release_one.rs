@@ -4,6 +4,7 @@
 
 mod common;
 
+use fastrand::Rng as Choices;
 use std::alloc::Layout;
 use std::cell::RefCell;
 use std::ptr::NonNull;
@@ -55,7 +56,7 @@ struct Request<'a> {
     /// Buffers on their way to other threads.
     passed: &'a ArrayQueue<Buf>,
     /// xorshift64.
-    choices: u64,
+    choices: Choices,
     /// No operation may give anything back.
     has_room: bool,
     most_held: usize,
@@ -64,10 +65,7 @@ struct Request<'a> {
 
 impl Request<'_> {
     fn below(&mut self, n: usize) -> usize {
-        self.choices ^= self.choices << 13;
-        self.choices ^= self.choices >> 7;
-        self.choices ^= self.choices << 17;
-        (self.choices >> 33) as usize % n
+        self.choices.usize(..n)
     }
 
     fn len(&mut self) -> usize {
@@ -141,7 +139,7 @@ fn mix(pool: &Pool<ByThread>, has_room: bool, most_held: usize, longest: usize) 
             .map(|n| {
                 let (passed, released) = (&passed, &released);
                 scope.spawn(move || {
-                    let choices = 0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(n);
+                    let choices = Choices::with_seed(n);
                     let mut request = Request { pool, held: Vec::new(), passed, choices, has_room, most_held, longest };
                     for _ in 0..20_000 {
                         released.fetch_add(request.step(), SeqCst);
@@ -239,12 +237,11 @@ fn a_get_at_the_limit_releases_what_is_idle() {
     const LIMIT: usize = 1 << 20;
     let ledger = Ledger::with_limit(LIMIT);
     let pool = builder(&ledger).limit(LIMIT).build().unwrap();
-    let (mut held, mut many, mut choices) = (Vec::new(), 0, 1_usize);
+    let (mut held, mut many, mut choices) = (Vec::new(), 0, Choices::with_seed(1));
     for _ in 0..20_000 {
-        choices = choices.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let len = 256 << ((choices >> 40) % 10);
+        let len = 256 << choices.usize(..10);
         let fits = ledger.live_bytes() + class_size(len) <= LIMIT;
-        if (choices >> 50) % 2 == 0 {
+        if choices.bool() {
             let (got, released) = released_by(|| pool.try_get(len));
             assert!(!fits || released.is_empty(), "{len} bytes fit");
             many += usize::from(released.len() > 1);

@@ -6,6 +6,7 @@
 
 mod common;
 
+use fastrand::Rng as Choices;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Barrier, LazyLock};
 use std::time::{Duration, Instant};
@@ -35,7 +36,7 @@ struct Held(PoolBuf<&'static Ledger>, Hand<'static>);
 /// One thread's part of a phase.
 struct Worker {
     pool: Handle,
-    choices: u64,
+    choices: Choices,
     to_next: SyncSender<Held>,
     from_former: Receiver<Held>,
     gets: u64,
@@ -44,10 +45,7 @@ struct Worker {
 
 impl Worker {
     fn below(&mut self, n: usize) -> usize {
-        self.choices ^= self.choices << 13;
-        self.choices ^= self.choices >> 7;
-        self.choices ^= self.choices << 17;
-        usize::try_from(self.choices >> 33).expect("31 bits") % n
+        self.choices.usize(..n)
     }
 
     /// Mostly small; now and then huge, and above the largest class.
@@ -147,7 +145,7 @@ fn main() {
             .zip(receivers)
             .zip(1..)
             .map(|((to_next, from_former), n)| {
-                let choices = 0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(n);
+                let choices = Choices::with_seed(n);
                 let worker = Worker { pool: pool.clone(), choices, to_next, from_former, gets: 0, at_limit: 0 };
                 scope.spawn(|| work(worker, phase, &turns))
             })

@@ -11,6 +11,7 @@ mod common;
 #[path = "common/cores.rs"]
 mod cores;
 
+use fastrand::Rng as Choices;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -29,22 +30,6 @@ static FREE: LazyLock<Owners> = LazyLock::new(|| Owners::new(Ledger::new()));
 static LIMITED: LazyLock<Owners> = LazyLock::new(|| Owners::new(Ledger::with_limit(LIMIT)));
 
 type Handle = Pool<&'static Owners>;
-
-/// xorshift64*: choices that a seed repeats.
-struct Choices(u64);
-
-impl Choices {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % n
-    }
-
-    fn up_to(&mut self, n: usize) -> usize {
-        usize::try_from(self.below(n as u64 + 1)).expect("at most `n`")
-    }
-}
 
 /// A buffer that holds nothing but its tag, and whose block is its tag's in the book of owners.
 struct Tagged {
@@ -136,7 +121,7 @@ fn gate(time: Duration, seed: u64) {
     let threads = cores::count().saturating_sub(1).max(1);
     // Each on a core of its own, beside the collector's.
     let owners: Vec<_> = (1..=threads)
-        .map(|n| (n, pool.clone(), Choices(seed.wrapping_add(n as u64) | 1 << 50)))
+        .map(|n| (n, pool.clone(), Choices::with_seed(seed.wrapping_add(n as u64))))
         .map(|(n, pool, choices)| {
             std::thread::spawn(move || {
                 cores::move_to(n % cores::count());
@@ -146,9 +131,9 @@ fn gate(time: Duration, seed: u64) {
         .collect();
     let collector = std::thread::spawn(move || {
         cores::move_to(0);
-        let (start, mut choices, mut met) = (Instant::now(), Choices(seed | 1), 0);
+        let (start, mut choices, mut met) = (Instant::now(), Choices::with_seed(seed), 0);
         while start.elapsed() < time {
-            let collected = if choices.below(8) == 0 { pool.collect() } else { pool.purge() };
+            let collected = if choices.u64(..8) == 0 { pool.collect() } else { pool.purge() };
             met += collected.slots;
         }
         met
@@ -207,8 +192,8 @@ impl Cold {
     /// Stores that miss the caches. Until they are done the processor withholds those that follow, such as the owner's that
     /// it is inside, but not the loads: without a fence the moment in which both sides can go wrong is then long.
     fn store(&mut self) {
-        for _ in 0..self.choices.below(33) {
-            let line = self.choices.up_to(COLD_LINES - 1);
+        for _ in 0..self.choices.u64(..33) {
+            let line = self.choices.usize(..=COLD_LINES - 1);
             self.lines[line].0.store(1, Relaxed);
         }
     }
@@ -225,13 +210,13 @@ fn churn(time: Duration, seed: u64, threads: u64) {
 
 /// One pool from its first get to its end. In every other round threads outlive their handles, and buffers the pool.
 fn round(seed: u64, threads: u64) -> u64 {
-    let mut choices = Choices(seed | 1);
-    let owners: &'static Owners = if choices.below(4) == 0 { &LIMITED } else { &FREE };
+    let mut choices = Choices::with_seed(seed);
+    let owners: &'static Owners = if choices.u64(..4) == 0 { &LIMITED } else { &FREE };
     let mut builder = builder(owners);
     if std::ptr::eq(owners, &*LIMITED) {
         builder = builder.limit(LIMIT);
     }
-    let idle_limit = [64 << 20, 2 << 20, 256 << 10, 256 << 10][choices.up_to(3)];
+    let idle_limit = [64 << 20, 2 << 20, 256 << 10, 256 << 10][choices.usize(..=3)];
     if idle_limit == 256 << 10 {
         builder = builder.max_class(16 << 10).local_limit(64 << 10);
     }
@@ -244,7 +229,7 @@ fn round(seed: u64, threads: u64) -> u64 {
     let workers: Vec<_> = (1..=threads)
         .map(|n| {
             let (pool, sent, here) = (pool.clone(), sent.clone(), here.clone());
-            let mut choices = Choices(choices.below(u64::MAX >> 33) << 8 | n | 1 << 50);
+            let mut choices = choices.fork();
             std::thread::spawn(move || {
                 drop(get(&pool, owners, 300, n << 32 | u64::MAX >> 32, 0));
                 here.fetch_add(1, Relaxed);
@@ -252,13 +237,13 @@ fn round(seed: u64, threads: u64) -> u64 {
                 while here.load(Relaxed) < threads {
                     std::thread::yield_now();
                 }
-                let operations = operations + choices.below(operations);
+                let operations = operations + choices.u64(..operations);
                 worker(pool, owners, &sent, choices, n, operations);
                 operations
             })
         })
         .collect();
-    let kept = (choices.below(2) == 0).then_some(pool);
+    let kept = (choices.u64(..2) == 0).then_some(pool);
     // This thread never gets: all that it drops was another thread's.
     loop {
         // Before the queue is found empty: what a worker sends last is there by then.
@@ -306,13 +291,13 @@ fn worker(
     for operation in 0..operations {
         let Some(handle) = &pool else { break };
         let tag = n << 32 | operation;
-        match choices.below(100) {
+        match choices.u64(..100) {
             0..40 => {
-                let size = 1 << choices.below(17);
-                held.extend(get(handle, owners, size, tag, choices.up_to(size / 8)));
+                let size = 1 << choices.u64(..17);
+                held.extend(get(handle, owners, size, tag, choices.usize(..=size / 8)));
             }
             40..70 if !held.is_empty() => {
-                let index = choices.up_to(held.len() - 1);
+                let index = choices.usize(..=held.len() - 1);
                 drop(held.swap_remove(index));
             }
             70..85 => {
@@ -323,7 +308,7 @@ fn worker(
             }
             85..90 => {
                 if let Some(tagged) = held.last_mut() {
-                    tagged.extend(choices.up_to(600));
+                    tagged.extend(choices.usize(..=600));
                 }
             }
             90..92 => drop(handle.clone()),
