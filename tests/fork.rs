@@ -224,7 +224,9 @@ mod children {
         clone.purge();
         drop(clone);
         let stats = pool.stats();
-        assert!(stats.allocated_bytes >= stats.idle_bytes, "{stats}");
+        // Beside a collection the figures are not of one moment.
+        let collects_beside = stats.collector == CollectorState::Background;
+        assert!(collects_beside || stats.allocated_bytes >= stats.idle_bytes, "{stats}");
     }
 
     fn reach_limit(pool: &Pool<Ledger>) {
