@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs every benchmark and the instruction count, and writes what they print into docs/benchmarks.md, below its marker, and
-# docs/rss.svg and docs/allocators/. About five minutes; needs valgrind. Each benchmark runs alone, so leave the machine to it.
+# docs/rss.svg and docs/allocators/. About six minutes; needs valgrind. Each benchmark runs alone, so leave the machine to it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
