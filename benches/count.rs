@@ -3,7 +3,9 @@
 
 use std::hint::black_box;
 
-use millpond_benches::baseline::{Allocator, Contender, FenceGate, Malloc, Millpond, One, Queue, RawStack, TlsVec};
+use millpond_benches::baseline::{
+    Allocator, Contender, FenceGate, Malloc, Millpond, MillpondObjects, MillpondReset, One, Queue, RawStack, TlsVec,
+};
 use millpond_benches::contest::touch;
 
 const SIZE: usize = 4096;
@@ -45,6 +47,8 @@ counted! {
     warm_pair_millpond: Millpond, len => len;
     /// The size class is known to the compiler.
     warm_pair_4096: Millpond, _len => SIZE;
+    warm_pair_objects: MillpondObjects, len => len;
+    warm_pair_objects_reset: MillpondReset, len => len;
     warm_pair_fence_gate: FenceGate, len => len;
     warm_pair_fence_gate_4096: FenceGate, _len => SIZE;
     warm_pair_array_queue: Queue<One>, len => len;

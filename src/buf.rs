@@ -345,6 +345,10 @@ unsafe fn give_back<A: Allocator + Send + Sync + 'static>(lent: Lent, cap: usize
     if unsafe { core.as_ref() }.tiers.config.zero_on_return {
         // SAFETY: (I2) the block is the caller's, of `cap` bytes.
         unsafe { wipe(lent.block, cap) };
+        // SAFETY: passed on.
+        if unsafe { Core::<Bytes<A>>::store_reset(lent) } {
+            return;
+        }
     }
     match home.class() {
         // SAFETY: passed on.

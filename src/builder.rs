@@ -231,16 +231,16 @@ impl<A: Allocator + Send + Sync + 'static> Builder<A> {
         if !self.align.is_power_of_two() {
             return Err(BuildError::NotPowerOfTwo { knob: "align", value: self.align });
         }
-        if self.collect == Collect::Background(Duration::ZERO) {
-            return Err(BuildError::ZeroInterval);
-        }
+        sound(self.collect)?;
         let config = Config {
             classes,
             idle_limit: self.idle_limit,
             local_limit: self.local_limit,
+            lease: Config::lease(self.idle_limit),
             limit,
             align: self.align,
             zero_on_return: self.zero_on_return,
+            resets: false,
             collect: self.collect,
             pressure: self.pressure,
             recycle: self.recycle.resolve(),
@@ -249,7 +249,11 @@ impl<A: Allocator + Send + Sync + 'static> Builder<A> {
     }
 }
 
-fn at_least(knob: &'static str, value: usize, min: usize) -> Result<(), BuildError> {
+pub(crate) fn sound(collect: Collect) -> Result<(), BuildError> {
+    if collect == Collect::Background(Duration::ZERO) { Err(BuildError::ZeroInterval) } else { Ok(()) }
+}
+
+pub(crate) fn at_least(knob: &'static str, value: usize, min: usize) -> Result<(), BuildError> {
     if value < min { Err(BuildError::TooSmall { knob, value, min }) } else { Ok(()) }
 }
 

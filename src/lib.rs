@@ -11,6 +11,9 @@ mod pool;
 #[cfg(not(loom))]
 mod buf;
 
+#[cfg(not(loom))]
+pub mod objects;
+
 #[cfg(all(feature = "arena", not(loom)))]
 mod arena;
 
@@ -50,6 +53,7 @@ pub use crate::arena::{Arena, ArenaStats};
 pub use crate::{
     buf::PoolBuf,
     builder::Builder,
+    objects::{ObjectBuilder, ObjectPool, Pooled},
     pool::Pool,
     raw::config::{Collect, Recycle},
 };
@@ -57,5 +61,5 @@ pub use crate::{
 pub use crate::{
     error::{BuildError, GetError},
     pressure::Pressure,
-    stats::{ClassStats, Collected, CollectorState, Discarded, Freed, Stats},
+    stats::{ClassStats, Collected, CollectorState, Discarded, Freed, ObjectStats, Stats},
 };

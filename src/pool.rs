@@ -11,12 +11,12 @@ use crate::alloc::{Allocator, Global};
 use crate::buf::PoolBuf;
 use crate::error::GetError;
 use crate::life::close::{Core, Handle};
-use crate::raw::config::{Collect, Config};
+use crate::life::root::Root;
+use crate::raw::config::Config;
 use crate::raw::contain::contain;
 use crate::raw::home::Lent;
 use crate::raw::slot::Reach;
-use crate::stats::{Collected, CollectorState, Stats};
-use crate::sync::{AtomicPtr, Ordering};
+use crate::stats::{Collected, Stats};
 use crate::tiers::backing::{Bytes, Trimmed};
 
 /// A pool of reusable byte buffers.
@@ -51,8 +51,7 @@ use crate::tiers::backing::{Bytes, Trimmed};
 /// let pool = Pool::new_in(OfOneThread(Rc::new(())));
 /// ```
 pub struct Pool<A: Allocator + Send + Sync + 'static = Global> {
-    /// From `Handle::into_raw`; null until the first use.
-    core: AtomicPtr<Core<Bytes<A>>>,
+    root: Root<Bytes<A>>,
     /// What the first use makes the core of; none in a clone. Never written: the allocator is in the core once there is one,
     /// and this is then a stale copy.
     seed: AssertUnwindSafe<Option<Seed<A>>>,
@@ -88,7 +87,7 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
 
     pub(crate) const fn with_config(allocator: A, config: Config, trimmed: Option<Trimmed<A>>) -> Self {
         let seed = Seed { allocator: MaybeUninit::new(allocator), config, trimmed };
-        Self { core: AtomicPtr::new(ptr::null_mut()), seed: AssertUnwindSafe(Some(seed)) }
+        Self { root: Root::new(), seed: AssertUnwindSafe(Some(seed)) }
     }
 
     /// An empty buffer with room for at least `min_capacity` bytes.
@@ -168,20 +167,14 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
 
     #[inline]
     fn core_or_start(&self) -> Result<NonNull<Core<Bytes<A>>>, GetError> {
-        // Acquire: pairs with the Release of `start`.
-        match NonNull::new(self.core.load(Ordering::Acquire)) {
-            Some(core) => Ok(core),
-            None => self.start(),
-        }
+        self.root.core().map_or_else(|| self.start(), Ok)
     }
 
     /// The part of a get that is worth having in the caller's code: a local hit.
     #[inline(always)]
     fn get_local(&self, min_capacity: usize) -> Option<PoolBuf<A>> {
-        // Acquire: pairs with the Release of `start`.
-        let core = NonNull::new(self.core.load(Ordering::Acquire))?;
         // SAFETY: this handle keeps the core.
-        unsafe { PoolBuf::new_local(core, min_capacity) }
+        unsafe { PoolBuf::new_local(self.root.core()?, min_capacity) }
     }
 
     /// Collects once: frees what nobody used through two collections. A block that was used in between is kept.
@@ -192,7 +185,7 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
     /// Grows with the number of threads that use the pool and with what is freed. The first collection of a process
     /// can take 10 ms (Linux prepares `membarrier` then).
     pub fn collect(&self) -> Collected {
-        self.with_core(|handle| handle.tiers().collect_and_trim(Reach::Idle)).unwrap_or_default()
+        self.root.handle().map_or_else(Collected::default, |handle| handle.tiers().collect_and_trim(Reach::Idle))
     }
 
     /// Frees all idle blocks of all threads, at once. If another thread is collecting, nothing happens.
@@ -200,7 +193,7 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
     /// # Cost
     /// As [`collect`](Self::collect); and the gets that follow have to allocate.
     pub fn purge(&self) -> Collected {
-        self.with_core(|handle| handle.tiers().collect_and_trim(Reach::All)).unwrap_or_default()
+        self.root.handle().map_or_else(Collected::default, |handle| handle.tiers().collect_and_trim(Reach::All))
     }
 
     /// What the pool has done and holds.
@@ -208,24 +201,21 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
     /// # Cost
     /// Visits the figures of every thread that uses the pool: for people and scrapers, not for every request.
     pub fn stats(&self) -> Stats {
-        let used = self.with_core(|handle| {
+        if let Some(handle) = self.root.handle() {
             let mut stats = handle.tiers().stats();
             handle.report(&mut stats);
-            stats
-        });
-        used.unwrap_or_else(|| match &*self.seed {
+            return stats;
+        }
+        match &*self.seed {
             Some(Seed { config, .. }) => Stats {
                 idle_limit: config.idle_limit,
                 local_limit: config.local_limit,
                 limit: config.limit_if_any(),
-                collector: match config.collect {
-                    Collect::Manual => CollectorState::Manual,
-                    Collect::Background(_) => CollectorState::NotStarted,
-                },
+                collector: config.collect.before_use(),
                 ..Stats::default()
             },
             None => Stats::default(),
-        })
+        }
     }
 
     /// What a clone of this one is. The first use makes the core.
@@ -236,37 +226,24 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
         Ok(Handle::clone(&*unsafe { Handle::borrow_raw(core) }))
     }
 
-    fn with_core<R>(&self, f: impl FnOnce(&Handle<Bytes<A>>) -> R) -> Option<R> {
-        // Acquire: pairs with the Release of `start`.
-        let core = NonNull::new(self.core.load(Ordering::Acquire))?;
-        // SAFETY: `core` is from `into_raw`, and this handle keeps it.
-        let handle = unsafe { Handle::borrow_raw(core) };
-        Some(f(&handle))
-    }
-
-    /// Makes the core. First uses do not wait for each other, as after a `fork` another one may never end: each makes a core
-    /// around a copy of the allocator, bit by bit, and the first that is published turns its copy into the allocator.
+    /// Makes the core. First uses may race: each makes one around a copy of the allocator, bit by bit, and the one that is
+    /// planted turns its copy into the allocator.
     #[cold]
     fn start(&self) -> Result<NonNull<Core<Bytes<A>>>, GetError> {
         let Some(Seed { allocator, config, trimmed }) = &*self.seed else { return Err(no_core::<A>()) };
         // SAFETY: the seed is there and never written; a copy as `MaybeUninit` promises nothing.
         let copy = unsafe { ptr::from_ref(allocator).read() };
-        // SAFETY: while there may be another copy, the backing is only carried and forgotten: up to the exchange below.
+        // SAFETY: while there may be another copy, the backing is only carried and forgotten.
         let backing = unsafe { Bytes::new(copy, config, *trimmed) };
-        let core = match Handle::new(config.clone(), backing) {
-            Ok(handle) => handle.into_raw(),
+        match Handle::new(config.clone(), backing) {
+            Ok(handle) => {
+                let (core, slower) = self.root.plant(handle);
+                mem::forget(slower);
+                Ok(core)
+            }
             Err(backing) => {
                 mem::forget(backing);
-                return Err(no_core::<A>());
-            }
-        };
-        // Release: pairs with the Acquire of every other use. Acquire: pairs with the Release of a faster first use.
-        match self.core.compare_exchange(ptr::null_mut(), core.as_ptr(), Ordering::Release, Ordering::Acquire) {
-            Ok(_) => Ok(core),
-            Err(faster) => {
-                // SAFETY: from `into_raw`, and never published.
-                mem::forget(unsafe { Handle::unmake(core) });
-                NonNull::new(faster).ok_or_else(no_core::<A>)
+                Err(no_core::<A>())
             }
         }
     }
@@ -281,22 +258,16 @@ impl<A: Allocator + Send + Sync + 'static> Clone for Pool<A> {
     /// Another handle to the same pool. The first clone of a pool that was never used makes its tables.
     fn clone(&self) -> Self {
         let handle = self.handle().unwrap_or_else(|error| crate::buf::failed(error));
-        Self { core: AtomicPtr::new(handle.into_raw().as_ptr()), seed: AssertUnwindSafe(None) }
+        Self { root: handle.into(), seed: AssertUnwindSafe(None) }
     }
 }
 
 impl<A: Allocator + Send + Sync + 'static> Drop for Pool<A> {
     fn drop(&mut self) {
-        match NonNull::new(*self.core.get_mut()) {
-            // SAFETY: `core` is from `into_raw`, and ends with this handle.
-            Some(core) => drop(unsafe { Handle::from_raw(core) }),
-            // Never used. The allocator's drop is user code (I10).
-            None => {
-                if let Some(seed) = &mut *self.seed {
-                    // SAFETY: without a core the allocator is here, and this is its end.
-                    contain(|| unsafe { seed.allocator.assume_init_drop() });
-                }
-            }
+        // The allocator's drop is user code (I10).
+        if let (None, Some(seed)) = (self.root.core(), &mut *self.seed) {
+            // SAFETY: without a core the allocator is here, and this is its end.
+            contain(|| unsafe { seed.allocator.assume_init_drop() });
         }
         // So is that of what the pressure signal captured.
         contain(|| drop(self.seed.take()));

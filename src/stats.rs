@@ -1,11 +1,15 @@
 //! Snapshots of a pool's figures: plain data, printed as tables.
 #![forbid(unsafe_code)]
 
+mod objects;
+
 mod table;
 
 use core::time::Duration;
 
 use crate::pressure::Pressure;
+
+pub use self::objects::ObjectStats;
 
 /// What a pool has done and holds, from [`Pool::stats`](crate::Pool::stats).
 ///

@@ -104,7 +104,7 @@ impl<B: Backing> Handle<B> {
         FallibleBox::into_inner(core).tiers.backing
     }
 
-    fn collector_state(&self) -> CollectorState {
+    pub(crate) fn collector_state(&self) -> CollectorState {
         match (self.tiers().config.collect, self.core().collector.get()) {
             (Collect::Manual, _) => CollectorState::Manual,
             _ if self.tiers().is_inherited() => CollectorState::Failed,

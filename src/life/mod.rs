@@ -12,6 +12,10 @@ pub(crate) mod collector;
 
 pub(crate) mod close;
 
+// Models start with a handle.
+#[cfg(not(loom))]
+pub(crate) mod root;
+
 #[cfg(not(loom))]
 mod layout;
 
@@ -36,8 +40,8 @@ use crate::raw::thread_id;
 #[cfg(feature = "arena")]
 use crate::raw::thread_id::ThreadId;
 use crate::sync::yield_now;
-use crate::tiers::backing::{Backing, Bytes};
-use crate::tiers::{Last, Tiers};
+use crate::tiers::backing::{Allocate, Backing, Bytes};
+use crate::tiers::{Got, Last, Tiers};
 
 /// How long a get at the limit waits for another thread's collection. A bound, as that one may wait for this thread: the
 /// allocator's `deallocate` is user code.
@@ -55,21 +59,34 @@ impl<B: Backing> Core<B> {
         unsafe { core.as_ref() }.tiers.take_local(thread_id::current(), rank)
     }
 
-    /// Hands out a block, and with it a unit.
+    /// Hands out an idle block, and with it a unit. None: there is none.
     ///
     /// # Safety
     /// The caller holds a handle or a unit.
-    pub(crate) unsafe fn get(core: NonNull<Self>, class: Class) -> Result<Lent, GetError> {
+    pub(crate) unsafe fn take(core: NonNull<Self>, class: Class) -> Option<Lent> {
         // SAFETY: the caller's handle or unit keeps the core.
-        let this = unsafe { core.as_ref() };
-        let get = || this.tiers.get(thread_id::current(), class);
+        unsafe { core.as_ref() }.tiers.take(thread_id::current(), class).ok()
+    }
+
+    /// Makes a block from elsewhere one that is out, with its unit.
+    ///
+    /// # Safety
+    /// The caller holds a handle, and owns the block, which the backing can release as one of this class.
+    pub(crate) unsafe fn adopt(core: NonNull<Self>, class: Class, block: NonNull<u8>) -> Lent {
+        // SAFETY: the caller's handle keeps the core.
+        let got = unsafe { core.as_ref() }.tiers.adopt(thread_id::current(), class, block);
         // SAFETY: passed on.
-        let got = get().or_else(|error| unsafe { Self::purge_for(core, error, get) })?;
+        unsafe { Self::hand_out(core, got) }
+    }
+
+    /// # Safety
+    /// The caller holds a handle or a unit.
+    unsafe fn hand_out(core: NonNull<Self>, got: Got) -> Lent {
         if got.first {
             // SAFETY: passed on.
             unsafe { Self::wake_collector(core) };
         }
-        Ok(got.lent)
+        got.lent
     }
 
     /// What a get that failed does: at the limit it purges and tries again, and what came of it is counted.
@@ -142,6 +159,16 @@ impl<B: Backing> Core<B> {
         unsafe { Tiers::<B>::store_local(thread_id::current(), lent) }
     }
 
+    /// As [`store_local`](Self::store_local), for a block that was reset.
+    ///
+    /// # Safety
+    /// As for `put`.
+    #[inline]
+    pub(crate) unsafe fn store_reset(lent: Lent) -> bool {
+        // SAFETY: passed on.
+        unsafe { Tiers::<B>::store_reset(thread_id::current(), lent) }
+    }
+
     /// Takes a block back, and with it its unit.
     ///
     /// # Safety
@@ -149,10 +176,44 @@ impl<B: Backing> Core<B> {
     pub(crate) unsafe fn put(core: NonNull<Self>, class: Class, block: NonNull<u8>) {
         // SAFETY: passed on: the unit keeps the core until it is counted back.
         let last = unsafe { Tiers::put(Self::tiers_of(core), thread_id::current(), class, block) };
+        // SAFETY: passed on.
+        unsafe { Self::end(core, last) };
+    }
+
+    /// Counts a block out that is released while it is in use, and its unit with it.
+    ///
+    /// # Safety
+    /// The caller owned the block, which was handed out for this class, and gives its unit up.
+    pub(crate) unsafe fn forget(core: NonNull<Self>, class: Class) {
+        // SAFETY: passed on: the unit keeps the core until it is counted back.
+        let last = unsafe { Tiers::forget(Self::tiers_of(core), class) };
+        // SAFETY: passed on.
+        unsafe { Self::end(core, last) };
+    }
+
+    /// # Safety
+    /// The caller counted a unit back, and that is what came of it.
+    unsafe fn end(core: NonNull<Self>, last: Last) {
         if last == Last(true) {
             // SAFETY: it was the last unit of a closed pool.
             unsafe { Self::free(core) };
         }
+    }
+}
+
+impl<B: Allocate> Core<B> {
+    /// Hands out a block, and with it a unit.
+    ///
+    /// # Safety
+    /// The caller holds a handle or a unit.
+    pub(crate) unsafe fn get(core: NonNull<Self>, class: Class) -> Result<Lent, GetError> {
+        // SAFETY: the caller's handle or unit keeps the core.
+        let this = unsafe { core.as_ref() };
+        let get = || this.tiers.get(thread_id::current(), class);
+        // SAFETY: passed on.
+        let got = get().or_else(|error| unsafe { Self::purge_for(core, error, get) })?;
+        // SAFETY: passed on.
+        Ok(unsafe { Self::hand_out(core, got) })
     }
 }
 
@@ -206,9 +267,8 @@ impl<A: Allocator + Send + Sync + 'static> Core<Bytes<A>> {
             this.tiers.catch(|| unsafe { this.tiers.backing.release_oversize(size, block) });
         }
         // SAFETY: the unit is given up here.
-        if unsafe { Tiers::count_back(Self::tiers_of(core)) } == Last(true) {
-            // SAFETY: it was the last unit of a closed pool.
-            unsafe { Self::free(core) };
-        }
+        let last = unsafe { Tiers::count_back(Self::tiers_of(core)) };
+        // SAFETY: passed on.
+        unsafe { Self::end(core, last) };
     }
 }

@@ -51,7 +51,7 @@ fn owner_and_collector(seen: &Seen) {
 }
 
 fn magazine() -> Magazine {
-    Magazine::new(Home::shared(CLASS, SIZE, NonNull::dangling()).of(ThreadId::fake(0)), 4)
+    Magazine::new(Home::shared(CLASS, SIZE, NonNull::dangling()).of(ThreadId::fake(0), true), 4)
 }
 
 /// Whatever ends a visit, the owner has left afterwards.

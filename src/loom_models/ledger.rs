@@ -8,7 +8,7 @@ use crate::error::GetError;
 use crate::raw::config::{Collect, Config};
 use crate::raw::size_class::{Class, SizeClasses};
 use crate::sync::UnsafeCell;
-use crate::tiers::backing::Backing;
+use crate::tiers::backing::{Allocate, Backing};
 
 /// The only class of the models.
 pub(super) const CLASS: Class = Class::new(0);
@@ -102,15 +102,17 @@ impl Backing for Ledger {
         SIZE
     }
 
+    unsafe fn release(&self, _: Class, block: NonNull<u8>) {
+        Self::unmake(block);
+    }
+}
+
+impl Allocate for Ledger {
     fn allocate(&self, _: Class) -> Result<NonNull<u8>, GetError> {
         let (live, limit) = (self.live(), self.limit.unwrap_or(usize::MAX));
         if live >= limit {
             return Err(GetError::LimitReached { requested: SIZE, allocated: live * SIZE, limit: limit * SIZE });
         }
         Ok(self.make())
-    }
-
-    unsafe fn release(&self, _: Class, block: NonNull<u8>) {
-        Self::unmake(block);
     }
 }

@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use crate::pressure::Signal;
 use crate::raw::size_class::SizeClasses;
+use crate::stats::CollectorState;
 
 /// When a pool collects: frees what nobody used through two collections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,16 @@ pub enum Collect {
     Background(Duration),
     /// Only [`Pool::collect`](crate::Pool::collect) and [`Pool::purge`](crate::Pool::purge) collect.
     Manual,
+}
+
+impl Collect {
+    /// Who collects a pool that was never used.
+    pub(crate) fn before_use(self) -> CollectorState {
+        match self {
+            Self::Manual => CollectorState::Manual,
+            Self::Background(_) => CollectorState::NotStarted,
+        }
+    }
 }
 
 /// Whether buffers that come back are kept for the next get.
@@ -42,10 +53,14 @@ pub(crate) struct Config {
     pub(crate) idle_limit: usize,
     /// Bound in bytes on what one slot retains.
     pub(crate) local_limit: usize,
+    /// Bytes of credit that a slot leases at once, so that it asks rarely; at least for one block.
+    pub(crate) lease: usize,
     /// Bound in bytes on idle and in use together; `usize::MAX` for none.
     pub(crate) limit: usize,
     pub(crate) align: usize,
     pub(crate) zero_on_return: bool,
+    /// What comes back has to be reset.
+    pub(crate) resets: bool,
     pub(crate) collect: Collect,
     /// What tells that memory runs short; none: the system.
     pub(crate) pressure: Option<Signal>,
@@ -65,9 +80,11 @@ impl Config {
         classes: SizeClasses::new(Self::DEFAULT_MIN_CLASS, Self::DEFAULT_MAX_CLASS),
         idle_limit: Self::DEFAULT_IDLE_LIMIT,
         local_limit: Self::DEFAULT_LOCAL_LIMIT,
+        lease: Self::lease(Self::DEFAULT_IDLE_LIMIT),
         limit: usize::MAX,
         align: Self::DEFAULT_ALIGN,
         zero_on_return: false,
+        resets: false,
         collect: Collect::Background(Self::DEFAULT_INTERVAL),
         pressure: None,
         recycle: Recycle::Auto.resolve(),
@@ -75,6 +92,36 @@ impl Config {
 }
 
 impl Config {
+    pub(crate) const DEFAULT_MAX_IDLE: usize = 1024;
+
+    /// For a pool of objects: one class, in which an object counts as one.
+    pub(crate) const fn of_objects(max_idle: usize, collect: Collect, recycle: Recycle) -> Self {
+        Self {
+            classes: SizeClasses::new(1, 1),
+            idle_limit: max_idle,
+            local_limit: max_idle,
+            lease: Self::lease(max_idle),
+            limit: usize::MAX,
+            align: 1,
+            zero_on_return: false,
+            resets: false,
+            collect,
+            pressure: None,
+            recycle: recycle.resolve(),
+        }
+    }
+
+    /// Whether a drop has nothing to do but to store what it has, where its thread's magazine takes that.
+    pub(crate) const fn drop_is_short(&self) -> bool {
+        !self.zero_on_return && !self.resets
+    }
+
+    /// 64 KiB, or so much that 128 threads can have as much under a smaller limit.
+    pub(crate) const fn lease(idle_limit: usize) -> usize {
+        let of_each = idle_limit / 256;
+        if of_each < 64 << 10 { of_each } else { 64 << 10 }
+    }
+
     /// Whether a block for this layout is one of a class, if there is a class of its size. Below half of the smallest one, most
     /// of the block would be waste.
     #[inline(always)]

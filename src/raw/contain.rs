@@ -1,7 +1,9 @@
 //! Where a panic of user code ends (I10).
-#![forbid(unsafe_code)]
 
+use core::mem::ManuallyDrop;
+use core::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 /// Runs user code and lets no panic out; true if there was one.
 pub(crate) fn contain(user_code: impl FnOnce()) -> bool {
@@ -16,4 +18,34 @@ pub(crate) fn contain(user_code: impl FnOnce()) -> bool {
         core::mem::forget(second);
     }
     true
+}
+
+/// A user's closure, shared. The drop of what it captured is user code.
+pub(crate) struct Closure<F: ?Sized>(ManuallyDrop<Arc<F>>);
+
+impl<F: ?Sized> Closure<F> {
+    pub(crate) fn new(closure: Arc<F>) -> Self {
+        Self(ManuallyDrop::new(closure))
+    }
+}
+
+impl<F: ?Sized> Deref for Closure<F> {
+    type Target = F;
+
+    fn deref(&self) -> &F {
+        &self.0
+    }
+}
+
+impl<F: ?Sized> Clone for Closure<F> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<F: ?Sized> Drop for Closure<F> {
+    fn drop(&mut self) {
+        // SAFETY: not used again.
+        contain(|| unsafe { ManuallyDrop::drop(&mut self.0) });
+    }
 }

@@ -15,6 +15,8 @@ pub(crate) enum Why {
     Purged,
     /// The pool is closed, or does not recycle.
     Closed,
+    /// It was in use, and does not come back; the backing counts why.
+    InUse,
 }
 
 /// Why the depot has no room for a block, or a batch.
@@ -90,6 +92,7 @@ impl Counters {
             Why::Trimmed => add(&counters.trimmed),
             Why::Purged => add(&counters.purged),
             Why::Closed => add(&counters.passed),
+            Why::InUse => {}
         }
     }
 }

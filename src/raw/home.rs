@@ -14,6 +14,8 @@ use crate::raw::thread_id::ThreadId;
 pub(crate) struct Home {
     /// The thread that may store here. A real one only if this is the head of a magazine of its slot.
     owner: ThreadId,
+    /// The same, if there is nothing to do with a block first.
+    owner_at_once: ThreadId,
     /// None for oversize blocks.
     class: Option<Class>,
     size: NonZeroUsize,
@@ -41,17 +43,23 @@ impl Home {
 
     /// The home of blocks above the largest class.
     pub(crate) fn oversize(pool: NonNull<()>) -> Self {
-        Self { owner: ThreadId::NOBODY, class: None, size: NonZeroUsize::MIN, pool }
+        let nobody = ThreadId::NOBODY;
+        Self { owner: nobody, owner_at_once: nobody, class: None, size: NonZeroUsize::MIN, pool }
     }
 
-    /// The same as the head of a magazine in the slot of `owner`.
-    pub(crate) fn of(self, owner: ThreadId) -> Self {
-        Self { owner, ..self }
+    /// The same as the head of a magazine in the slot of `owner`, where what comes back is stored `at_once`, or is reset first.
+    pub(crate) fn of(self, owner: ThreadId, at_once: bool) -> Self {
+        Self { owner, owner_at_once: if at_once { owner } else { ThreadId::NOBODY }, ..self }
     }
 
     #[inline(always)]
     pub(crate) fn owner(&self) -> ThreadId {
         self.owner
+    }
+
+    #[inline(always)]
+    pub(crate) fn owner_at_once(&self) -> ThreadId {
+        self.owner_at_once
     }
 
     pub(crate) fn class(&self) -> Option<Class> {

@@ -7,9 +7,6 @@
 use crate::raw::counters::{as_usize, raise_peak};
 use crate::sync::{AtomicUsize, Figure, Ordering::Relaxed};
 
-/// Credit is leased in chunks of this many bytes, so that a slot asks rarely.
-pub(crate) const LEASE: usize = 64 << 10;
-
 // Relaxed throughout: the counters publish nothing, and one location's modifications have one order.
 #[derive(Debug)]
 pub(crate) struct Budget {

@@ -1,6 +1,9 @@
 //! Backing: where blocks come from and go to. The only caller of `A`; the byte limit is enforced here.
 #![expect(clippy::disallowed_methods, reason = "the home of the calls to `A`")]
 
+#[cfg(not(loom))]
+pub(crate) mod objects;
+
 use core::alloc::Layout;
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
@@ -14,24 +17,27 @@ use crate::raw::size_class::{Class, SizeClasses};
 use crate::stats::Freed;
 use crate::sync::{AtomicU64, AtomicUsize, Figure, Ordering::Relaxed};
 
-/// What makes and releases blocks.
+/// What releases blocks.
 pub(crate) trait Backing: Send + Sync + 'static {
-    /// The size of a block of this class, in bytes.
+    /// The size of a block of this class in bytes, for reports; what counts against a bound is the size of the class.
     fn size(&self, class: Class) -> usize;
-
-    /// Makes a block.
-    fn allocate(&self, class: Class) -> Result<NonNull<u8>, GetError>;
 
     /// Takes a block back. May panic, and then has taken it all the same.
     ///
     /// # Safety
-    /// `allocate` made the block for this class, and the caller owns it (I1, I2).
+    /// The backing made the block for this class, and the caller owns it (I1, I2).
     unsafe fn release(&self, class: Class, block: NonNull<u8>);
 
     /// A collection that released so much, not nothing, is over: a chance to give memory on to the system. May panic.
     fn trimmed(&self, freed: Freed) {
         let _ = freed;
     }
+}
+
+/// A backing that makes blocks where a get asks for one.
+pub(crate) trait Allocate: Backing {
+    /// Makes a block.
+    fn allocate(&self, class: Class) -> Result<NonNull<u8>, GetError>;
 }
 
 /// A user's [`Backing::trimmed`]. A bare function, which `const` pools can hold and racing first uses can copy; the allocator is
@@ -236,10 +242,6 @@ impl<A: Allocator + Send + Sync + 'static> Backing for Bytes<A> {
         self.classes.size(class)
     }
 
-    fn allocate(&self, class: Class) -> Result<NonNull<u8>, GetError> {
-        self.allocate_exact(self.classes.size(class))
-    }
-
     unsafe fn release(&self, class: Class, block: NonNull<u8>) {
         // SAFETY: (I1) passed on: a class has one size.
         unsafe { self.release_exact(self.classes.size(class), block) };
@@ -250,5 +252,11 @@ impl<A: Allocator + Send + Sync + 'static> Backing for Bytes<A> {
             Some(trimmed) => trimmed(self.allocator(), freed),
             None => alloc::trim(self.allocator()),
         }
+    }
+}
+
+impl<A: Allocator + Send + Sync + 'static> Allocate for Bytes<A> {
+    fn allocate(&self, class: Class) -> Result<NonNull<u8>, GetError> {
+        self.allocate_exact(self.classes.size(class))
     }
 }

@@ -125,11 +125,10 @@ impl<B: Backing> Tiers<B> {
 
     fn drain(&self, generation: &Generation, why: Why, freed: &mut Freed) {
         generation.drain(|class, block| {
-            let size = self.backing.size(class);
             // SAFETY: (I2) it was popped, so it is ours alone.
             unsafe { self.release(class, block, why) };
-            self.budget.unreserve(size);
-            freed.add(1, size);
+            self.budget.unreserve(self.config.classes.size(class));
+            freed.add(1, self.backing.size(class));
         });
     }
 

@@ -7,7 +7,7 @@ use crate::raw::barrier;
 use crate::raw::block::{BATCH, Batch};
 use crate::raw::config::Config;
 use crate::raw::home::{Home, Lent};
-use crate::raw::lease::{Budget, LEASE};
+use crate::raw::lease::Budget;
 use crate::raw::magazine::{Inside, MAGAZINE, Magazine};
 use crate::raw::size_class::{Class, MAX_CLASSES, Rank, SizeClasses};
 use crate::raw::slot::{Reach, Slot};
@@ -28,12 +28,14 @@ pub(crate) struct Local {
     sizes: SizeClasses,
     /// Bytes that one slot may lease.
     limit: usize,
+    /// How many of them at once.
+    lease: usize,
     /// Blocks that a magazine of each class may hold; 0: the class has no magazine.
     capacities: [u8; MAX_CLASSES],
     /// Where a block belongs that no slot counted; the last is for oversize ones.
     homes: [Home; MAX_CLASSES + 1],
-    /// What goes back must be overwritten first, so that no drop may take the short way.
-    wiped: bool,
+    /// Whether a drop may take the short way, for which a magazine says whose it is.
+    drop_is_short: bool,
 }
 
 /// The calling thread's slot, and its magazine of one class.
@@ -88,8 +90,15 @@ impl Local {
                 capacities[class.index()] = capacity;
             }
         }
-        let (sizes, limit, wiped) = (config.classes, config.local_limit, config.zero_on_return);
-        Self { slots: SlotTable::new(), sizes, limit, capacities, homes, wiped }
+        Self {
+            slots: SlotTable::new(),
+            sizes: config.classes,
+            limit: config.local_limit,
+            lease: config.lease,
+            capacities,
+            homes,
+            drop_is_short: config.drop_is_short(),
+        }
     }
 
     /// The home of blocks of a class that no slot counted, or of oversize ones.
@@ -116,16 +125,35 @@ impl Local {
     }
 
     /// Stores a block in the magazine that it was gotten through and counts the put there, if that is the calling thread's,
-    /// has credit for it, and nobody keeps the owner out. False: the block is still the caller's.
+    /// has credit for it, nobody keeps the owner out, and there is nothing to do with the block first. False: it is still the
+    /// caller's.
     ///
     /// # Safety
     /// (I2) the caller owns the block, which belongs to this home, and a unit.
     #[inline(always)]
-    pub(crate) unsafe fn store(who: ThreadId, Lent { block, home }: Lent) -> bool {
+    pub(crate) unsafe fn store(who: ThreadId, lent: Lent) -> bool {
         // SAFETY: the unit keeps the home until it is counted back.
-        if unsafe { home.as_ref() }.owner() != who {
-            return false;
-        }
+        let owner = unsafe { lent.home.as_ref() }.owner_at_once();
+        // SAFETY: passed on.
+        owner == who && unsafe { Self::store_own(lent) }
+    }
+
+    /// As [`store`](Self::store), for a block that was reset.
+    ///
+    /// # Safety
+    /// As there.
+    #[inline]
+    pub(crate) unsafe fn store_reset(who: ThreadId, lent: Lent) -> bool {
+        // SAFETY: as above.
+        let owner = unsafe { lent.home.as_ref() }.owner();
+        // SAFETY: passed on.
+        owner == who && unsafe { Self::store_own(lent) }
+    }
+
+    /// # Safety
+    /// As for `store`; the home is the calling thread's.
+    #[inline(always)]
+    unsafe fn store_own(Lent { block, home }: Lent) -> bool {
         // SAFETY: only the heads of magazines have an owner. After the store below the reference may outlive what it points
         // to, but is not used.
         let Some(mut inside) = unsafe { home.cast::<Magazine>().as_ref() }.enter() else { return false };
@@ -169,8 +197,7 @@ impl Local {
         }
         let who = who.or_register();
         let slot = self.slots.get_or_make(who)?;
-        let owner = if self.wiped { ThreadId::NOBODY } else { who };
-        let make = || Magazine::new(self.homes[class.index()].of(owner), capacity);
+        let make = || Magazine::new(self.homes[class.index()].of(who, self.drop_is_short), capacity);
         Some(Own { slot, magazine: slot.prepare(class, &self.sizes, make)? })
     }
 
@@ -198,7 +225,7 @@ impl Local {
             return Room::AfterFlushOf(class);
         }
         let size = self.sizes.size(class);
-        if inside.space() == 0 && !own.slot.lease(&inside, size, (LEASE / size).max(1), self.limit, budget) {
+        if inside.space() == 0 && !own.slot.lease(&inside, size, (self.lease / size).max(1), self.limit, budget) {
             return own.slot.heaviest(&self.sizes).map_or(Room::Refused, Room::AfterFlushOf);
         }
         Room::Here(inside)

@@ -40,7 +40,7 @@ use crate::raw::units::Units;
 use crate::sync::{AtomicBool, AtomicUsize, CachePadded, Ordering::Relaxed};
 #[cfg(feature = "arena")]
 use crate::tiers::arenas::Arenas;
-use crate::tiers::backing::Backing;
+use crate::tiers::backing::{Allocate, Backing};
 use crate::tiers::depot::Depot;
 use crate::tiers::local::{Local, Own, Room};
 use crate::tiers::victim::Victim;
@@ -109,25 +109,25 @@ impl<B: Backing> Tiers<B> {
         })
     }
 
-    /// The first step of [`get`](Self::get) alone, where it is short: what is worth having in the caller's code.
+    /// The first step of [`take`](Self::take) alone, where it is short: what is worth having in the caller's code.
     #[inline(always)]
     pub(crate) fn take_local(&self, who: ThreadId, rank: Rank) -> Option<Lent> {
         self.local.take(who, rank)
     }
 
-    /// A block of `class`, from the nearest tier that has one. The caller holds a handle or a unit, and has one unit
-    /// more afterwards.
-    pub(crate) fn get(&self, who: ThreadId, class: Class) -> Result<Got, GetError> {
+    /// An idle block of `class`, from the nearest tier that has one. The caller holds a handle or a unit, and has one unit
+    /// more afterwards. Err: there is none; the caller's slot, if it has one.
+    pub(crate) fn take(&self, who: ThreadId, class: Class) -> Result<Lent, Option<Own<'_>>> {
         // 1. The thread's own magazine, which counts the get as well.
         if let Some(lent) = self.local.take_slow(who, class) {
-            return Ok(Got { lent, first: false });
+            return Ok(lent);
         }
         if !self.config.recycle {
-            return self.get_new(None, class);
+            return Err(None);
         }
         let own = self.local.prepare(who, class);
         if self.is_inherited() {
-            return self.get_new(own, class);
+            return Err(own);
         }
         let counters = self.counters.of(class);
 
@@ -139,26 +139,29 @@ impl<B: Backing> Tiers<B> {
             if !counted {
                 self.count_shared_get(class);
             }
-            return Ok(Got { lent: self.lent(block, own, class), first: false });
+            return Ok(self.lent(block, own, class));
         }
 
         // 3. The victim, after the depot so that its blocks age out.
         if let Some(block) = self.victim.take(class, &self.budget) {
             add(&counters.victim_hits);
             self.count_get(own, class);
-            return Ok(Got { lent: self.lent(block, own, class), first: false });
+            return Ok(self.lent(block, own, class));
         }
-
-        // 4. The backing.
-        self.get_new(own, class)
+        Err(own)
     }
 
-    fn get_new(&self, own: Option<Own<'_>>, class: Class) -> Result<Got, GetError> {
-        let block = self.backing.allocate(class)?;
+    /// Counts a new block in, as one that a get found. The caller holds a handle, and has one unit more afterwards.
+    pub(crate) fn adopt(&self, who: ThreadId, class: Class, block: NonNull<u8>) -> Got {
+        let own = if self.config.recycle { self.local.prepare(who, class) } else { None };
+        self.count_in(own, class, block)
+    }
+
+    fn count_in(&self, own: Option<Own<'_>>, class: Class, block: NonNull<u8>) -> Got {
         self.counters.allocated(class);
         let first = self.blocks.fetch_add(1, Relaxed) == 0;
         self.count_get(own, class);
-        Ok(Got { lent: self.lent(block, own, class), first })
+        Got { lent: self.lent(block, own, class), first }
     }
 
     /// A block that came from a shared tier. Its home is the thread's own magazine all the same, so that it is dropped there.
@@ -175,6 +178,16 @@ impl<B: Backing> Tiers<B> {
     pub(crate) unsafe fn store_local(who: ThreadId, lent: Lent) -> bool {
         // SAFETY: passed on.
         unsafe { Local::store(who, lent) }
+    }
+
+    /// As [`store_local`](Self::store_local), for a block that was reset.
+    ///
+    /// # Safety
+    /// As there.
+    #[inline]
+    pub(crate) unsafe fn store_reset(who: ThreadId, lent: Lent) -> bool {
+        // SAFETY: passed on.
+        unsafe { Local::store_reset(who, lent) }
     }
 
     /// As [`store_local`](Self::store_local), for a block of which only the length is known.
@@ -221,6 +234,22 @@ impl<B: Backing> Tiers<B> {
             unsafe { this.release(class, block, Why::Closed) };
         }
         add(&this.counters.of(class).shared_puts);
+        // SAFETY: the unit is given up here, and nothing is touched afterwards.
+        unsafe { Self::count_back(tiers) }
+    }
+
+    /// Counts a block out that was released while it was in use.
+    ///
+    /// # Safety
+    /// As for `put`; the block is of this class, and no more.
+    pub(crate) unsafe fn forget(tiers: NonNull<Self>, class: Class) -> Last {
+        {
+            // SAFETY: the unit keeps the tiers until it is counted back.
+            let this = unsafe { &*tiers.as_ptr() };
+            this.counters.released(class, Why::InUse);
+            this.blocks.fetch_sub(1, Relaxed);
+            add(&this.counters.of(class).shared_puts);
+        }
         // SAFETY: the unit is given up here, and nothing is touched afterwards.
         unsafe { Self::count_back(tiers) }
     }
@@ -304,6 +333,18 @@ impl<B: Backing> Tiers<B> {
     /// Whether the pool holds a block of any class or an arena, idle or out: then there is, or may be, something to collect.
     pub(crate) fn holds_blocks(&self) -> bool {
         self.blocks.load(Relaxed) > 0
+    }
+}
+
+impl<B: Allocate> Tiers<B> {
+    /// A block of `class`, from the nearest tier that has one, or else a new one. The caller holds a handle or a unit, and has
+    /// one unit more afterwards.
+    pub(crate) fn get(&self, who: ThreadId, class: Class) -> Result<Got, GetError> {
+        match self.take(who, class) {
+            Ok(lent) => Ok(Got { lent, first: false }),
+            // 4. The backing.
+            Err(own) => Ok(self.count_in(own, class, self.backing.allocate(class)?)),
+        }
     }
 }
 

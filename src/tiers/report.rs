@@ -6,9 +6,13 @@ mod tests;
 use crate::alloc::Allocator;
 use crate::raw::counters::{ClassCounters, as_usize};
 use crate::raw::size_class::{Class, MAX_CLASSES};
+#[cfg(not(loom))]
+use crate::stats::ObjectStats;
 use crate::stats::{ClassStats, Discarded, Stats};
 use crate::sync::{Figure, Ordering::Relaxed};
 use crate::tiers::Tiers;
+#[cfg(not(loom))]
+use crate::tiers::backing::objects::{OBJECT, Objects};
 use crate::tiers::backing::{Backing, Bytes};
 
 /// The part of a class's figures that its magazines hold.
@@ -91,6 +95,37 @@ impl<B: Backing> Tiers<B> {
             trimmed: shared(|c| &c.trimmed),
             purged: shared(|c| &c.purged),
             passed: shared(|c| &c.passed),
+        }
+    }
+}
+
+#[cfg(not(loom))]
+impl<T: Send + 'static> Tiers<Objects<T>> {
+    /// Without who collects.
+    pub(crate) fn object_stats(&self) -> ObjectStats {
+        let figures = &self.backing.figures;
+        let adopted = figures.adopted.load(Relaxed);
+        let mut objects = self.class_stats(OBJECT, &self.magazines()[OBJECT.index()]);
+        // What came from elsewhere was no get.
+        objects.misses = objects.misses.saturating_sub(adopted);
+        let (reserved, peak_reserved) = self.budget.reserved();
+        let (collections, _, longest_collection) = self.history.collections();
+        ObjectStats {
+            objects,
+            adopted,
+            detached: figures.detached.load(Relaxed),
+            refused: figures.refused.load(Relaxed),
+            reset_panics: figures.reset_panics.load(Relaxed),
+            drop_panics: self.counters.release_panics.load(Relaxed),
+            max_idle: self.budget.limit(),
+            reserved,
+            peak_reserved,
+            slots: self.credit().slots,
+            collections,
+            longest_collection,
+            last_collection: self.history.last(),
+            purges: self.history.purges().0,
+            ..ObjectStats::default()
         }
     }
 }

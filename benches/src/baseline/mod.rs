@@ -8,6 +8,8 @@ mod array_queue;
 
 mod millpond;
 
+mod millpond_objects;
+
 mod mutex_vec;
 
 mod nothing;
@@ -27,6 +29,7 @@ mod vecpool;
 pub use self::allocator::{Allocator, Heap, Jemalloc, Malloc, Mimalloc};
 pub use self::array_queue::Queue;
 pub use self::millpond::{FenceGate, Millpond, MillpondJemalloc, MillpondManual};
+pub use self::millpond_objects::{MillpondObjects, MillpondReset};
 pub use self::mutex_vec::MutexVec;
 pub use self::nothing::Nothing;
 pub use self::object_pool::ObjectPool;
@@ -80,6 +83,8 @@ pub fn visit_all<S: Sizes>(visitor: &mut impl Visitor) {
     visitor.visit::<Millpond>();
     visitor.visit::<MillpondManual>();
     visitor.visit::<MillpondJemalloc>();
+    visitor.visit::<MillpondObjects>();
+    visitor.visit::<MillpondReset>();
     visitor.visit::<FenceGate>();
     visitor.visit::<VecPool>();
     visitor.visit::<Queue<S>>();

@@ -1,0 +1,354 @@
+//! Pools of objects: encoders, parsers, connections, scratch structures.
+
+mod builder;
+
+mod clear;
+
+mod pooled;
+
+mod source;
+
+use core::fmt;
+use core::panic::AssertUnwindSafe;
+use core::ptr::NonNull;
+use std::sync::Arc;
+
+use crate::error::GetError;
+use crate::life::close::{Core, Handle};
+use crate::life::root::Root;
+use crate::raw::config::{Collect, Config, Recycle};
+use crate::raw::contain::{Closure, contain};
+use crate::raw::slot::Reach;
+use crate::stats::{Collected, ObjectStats};
+use crate::tiers::backing::objects::{OBJECT, Objects, Reset};
+
+pub use self::builder::ObjectBuilder;
+pub use self::clear::{Clear, Verdict};
+pub use self::pooled::Pooled;
+pub use self::source::{Given, Making};
+
+/// A pool of reusable objects of type `T`: Go's `sync.Pool`.
+///
+/// A handle, as [`Pool`](crate::Pool) is: cloning it gives the same pool, the last handle to go closes it, and objects that are
+/// still out stay valid. It stands on the same engine: each thread has idle objects of its own, what nobody used through two
+/// collections is dropped, and `max_idle` bounds how many are kept, 1024 by default. An object is counted as one, whatever it owns.
+///
+/// ```
+/// use millpond::ObjectPool;
+///
+/// static LINES: ObjectPool<Vec<String>> = ObjectPool::new(Vec::new);
+///
+/// let pool = ObjectPool::with(|| String::with_capacity(64), String::clear);
+/// let mut name = pool.get();
+/// name.push_str("millpond");
+/// drop(name); // reset here, and back to the pool
+/// assert!(pool.get().is_empty());
+/// # drop(LINES.get());
+/// ```
+///
+/// What `sync.Pool` can only ask for does not compile here. An object that went back cannot be used,
+///
+/// ```compile_fail,E0382
+/// # let pool = millpond::ObjectPool::with(String::new, String::clear);
+/// let name = pool.get();
+/// drop(name);
+/// println!("{name}");
+/// ```
+///
+/// nor given back twice, nor to a pool of something else; and what borrows from it ends before:
+///
+/// ```compile_fail,E0505
+/// # let pool = millpond::ObjectPool::with(String::new, String::clear);
+/// let name = pool.get();
+/// let first = name.chars();
+/// drop(name);
+/// drop(first);
+/// ```
+///
+/// # When an object does not go back
+/// It is dropped, by the thread that had it, where its reset says no or panics, where the pool keeps `max_idle` already, and where the
+/// thread is unwinding from a panic: what was in its hands may be half changed. Everything else is dropped by whoever collects. A panic of a drop
+/// is caught and counted.
+///
+/// `M` says where objects come from: [`Making`] has a function that makes one if none is idle, [`Given`] has not.
+pub struct ObjectPool<T: Send + 'static, M = Making<T>> {
+    root: Root<Objects<T>>,
+    make: AssertUnwindSafe<M>,
+    /// What the first use makes the core of; none in a clone.
+    seed: AssertUnwindSafe<Option<Seed<T>>>,
+}
+
+#[derive(Debug)]
+struct Seed<T> {
+    config: Config,
+    reset: Reset<T>,
+}
+
+impl<T: Send + 'static> ObjectPool<T> {
+    /// A pool that calls `make` where no object is idle. Objects are not reset: each comes out as it went back. Nothing is
+    /// made until the first get.
+    #[must_use]
+    pub const fn new(make: fn() -> T) -> Self {
+        Self::seeded(Making::function(make), DEFAULT, Reset::Keep)
+    }
+
+    /// A pool that calls `make` where no object is idle, and `reset` with each that comes back, before it is stored. If `reset`
+    /// returns `false`, or panics, that one is dropped. The closures may be called by many threads at once.
+    ///
+    /// ```
+    /// use millpond::ObjectPool;
+    ///
+    /// let pool = ObjectPool::with(Vec::<u64>::new, |list| {
+    ///     list.clear();
+    ///     list.capacity() <= 4096 // one that outgrew its use is not kept
+    /// });
+    /// pool.get().extend(0..100_000);
+    /// assert_eq!(pool.get().capacity(), 0);
+    /// ```
+    #[must_use]
+    pub fn with<V: Verdict>(
+        make: impl Fn() -> T + Send + Sync + 'static,
+        reset: impl Fn(&mut T) -> V + Send + Sync + 'static,
+    ) -> Self {
+        Self::seeded(Making::closure(make), DEFAULT, reset_by(reset))
+    }
+
+    /// A pool of collections that are emptied when they come back, and dropped if they have grown beyond `max_capacity`: in elements, of
+    /// a `String` in bytes. One huge request does not make every later one keep its memory.
+    ///
+    /// ```
+    /// use millpond::ObjectPool;
+    ///
+    /// static LINES: ObjectPool<Vec<&str>> = ObjectPool::clearing(1024);
+    ///
+    /// LINES.get().extend("a\nb".lines());
+    /// assert!(LINES.get().is_empty());
+    /// ```
+    #[must_use]
+    pub const fn clearing(max_capacity: usize) -> Self
+    where
+        T: Default + Clear,
+    {
+        Self::seeded(Making::function(T::default), DEFAULT, Reset::Clear(clear::cleared::<T>, max_capacity))
+    }
+
+    /// An idle object, or else a new one.
+    ///
+    /// # Panics
+    /// If `make` does. If there is no memory for the box that the object lies in, the process is treated as `Box::new` would treat
+    /// it.
+    ///
+    /// # Cost
+    /// That of [`Pool::get`](crate::Pool::get): nothing is allocated where an object is idle.
+    #[inline(always)]
+    #[track_caller]
+    pub fn get(&self) -> Pooled<T> {
+        match self.take_local() {
+            Some(object) => object,
+            None => self.get_slow(),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    #[track_caller]
+    fn get_slow(&self) -> Pooled<T> {
+        self.try_get_slow().unwrap_or_else(|error| crate::buf::failed(error))
+    }
+
+    /// As [`get`](Self::get), with an error where there is no memory for the object's box. An object that was made for it is
+    /// dropped.
+    ///
+    /// # Errors
+    /// [`GetError::OutOfMemory`].
+    ///
+    /// # Panics
+    /// If `make` does.
+    #[inline(always)]
+    pub fn try_get(&self) -> Result<Pooled<T>, GetError> {
+        match self.take_local() {
+            Some(object) => Ok(object),
+            None => self.try_get_slow(),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn try_get_slow(&self) -> Result<Pooled<T>, GetError> {
+        match self.take_slow() {
+            Some(object) => Ok(object),
+            None => self.try_adopt(self.make.make()),
+        }
+    }
+}
+
+impl<T: Send + 'static> ObjectPool<T, Given> {
+    /// A pool without a function that makes objects, as `sync.Pool` without `New`: for what cannot be made without an argument, or
+    /// without an error.
+    ///
+    /// ```
+    /// use std::net::{SocketAddr, TcpStream};
+    /// use millpond::{ObjectPool, Pooled, objects::Given};
+    ///
+    /// static CONNECTIONS: ObjectPool<TcpStream, Given> = ObjectPool::empty();
+    ///
+    /// fn connect(to: SocketAddr) -> std::io::Result<Pooled<TcpStream>> {
+    ///     match CONNECTIONS.try_take() {
+    ///         Some(connection) => Ok(connection),
+    ///         None => Ok(CONNECTIONS.adopt(TcpStream::connect(to)?)),
+    ///     }
+    /// }
+    /// # assert!(connect(([127, 0, 0, 1], 1).into()).is_err());
+    /// ```
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self::seeded(Given, DEFAULT, Reset::Keep)
+    }
+}
+
+const DEFAULT: Config =
+    Config::of_objects(Config::DEFAULT_MAX_IDLE, Collect::Background(Config::DEFAULT_INTERVAL), Recycle::Auto);
+
+impl<T: Send + 'static, M> ObjectPool<T, M> {
+    const fn seeded(make: M, mut config: Config, reset: Reset<T>) -> Self {
+        config.resets = !matches!(reset, Reset::Keep);
+        Self { root: Root::new(), make: AssertUnwindSafe(make), seed: AssertUnwindSafe(Some(Seed { config, reset })) }
+    }
+
+    /// An idle object, if there is one.
+    ///
+    /// ```
+    /// let pool = millpond::ObjectPool::with(String::new, String::clear);
+    /// assert!(pool.try_take().is_none());
+    /// drop(pool.get());
+    /// assert!(pool.try_take().is_some());
+    /// ```
+    #[inline(always)]
+    pub fn try_take(&self) -> Option<Pooled<T>> {
+        match self.take_local() {
+            Some(object) => Some(object),
+            None => self.take_slow(),
+        }
+    }
+
+    /// The part that is worth having in the caller's code: a local hit.
+    #[inline(always)]
+    fn take_local(&self) -> Option<Pooled<T>> {
+        // SAFETY: this handle keeps the core.
+        unsafe { Pooled::take_local(self.root.core()?) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_slow(&self) -> Option<Pooled<T>> {
+        // SAFETY: as above.
+        unsafe { Pooled::take(self.root.core()?) }
+    }
+
+    /// Makes an object one of the pool's: it goes there when it is dropped.
+    ///
+    /// # Panics
+    /// Does not; out of memory for its box is treated as `Box::new` would treat it.
+    #[track_caller]
+    pub fn adopt(&self, object: T) -> Pooled<T> {
+        self.count_adopted(object).unwrap_or_else(|error| crate::buf::failed(error))
+    }
+
+    /// Gives an object to the pool, as if it had come from there. It is reset, and dropped where the pool has no room or there is no memory for its
+    /// box.
+    ///
+    /// # Cost
+    /// A small allocation, for the box. An object that comes from the pool has one.
+    pub fn put(&self, object: T) {
+        // The drop of an object that there is no memory for is user code.
+        contain(|| drop(self.count_adopted(object)));
+    }
+
+    fn count_adopted(&self, object: T) -> Result<Pooled<T>, GetError> {
+        let adopted = self.try_adopt(object)?;
+        adopted.count_adopted();
+        Ok(adopted)
+    }
+
+    fn try_adopt(&self, object: T) -> Result<Pooled<T>, GetError> {
+        let core = self.core_or_start()?;
+        let boxed = Objects::boxed(object)?;
+        // SAFETY: this handle keeps the core, and the block was just made for it.
+        let lent = unsafe { Core::adopt(core, OBJECT, boxed.cast()) };
+        // SAFETY: as above, and lent.
+        Ok(unsafe { Pooled::of(lent) })
+    }
+
+    /// Collects once: drops the objects that nobody used through two collections. One that was used in between is kept.
+    ///
+    /// Requests go on meanwhile, on all threads. If another thread is collecting, nothing happens. The `bytes` of what it reports are
+    /// those of the objects themselves, not of what they own.
+    pub fn collect(&self) -> Collected {
+        self.root.handle().map_or_else(Collected::default, |handle| handle.tiers().collect_and_trim(Reach::Idle))
+    }
+
+    /// Drops all idle objects of all threads, at once. If another thread is collecting, nothing happens.
+    pub fn purge(&self) -> Collected {
+        self.root.handle().map_or_else(Collected::default, |handle| handle.tiers().collect_and_trim(Reach::All))
+    }
+
+    /// What the pool has done and holds.
+    ///
+    /// # Cost
+    /// As [`Pool::stats`](crate::Pool::stats).
+    pub fn stats(&self) -> ObjectStats {
+        if let Some(handle) = self.root.handle() {
+            return ObjectStats { collector: handle.collector_state(), ..handle.tiers().object_stats() };
+        }
+        match &*self.seed {
+            Some(Seed { config, .. }) => ObjectStats {
+                max_idle: config.idle_limit,
+                collector: config.collect.before_use(),
+                ..ObjectStats::default()
+            },
+            None => ObjectStats::default(),
+        }
+    }
+
+    fn core_or_start(&self) -> Result<NonNull<Core<Objects<T>>>, GetError> {
+        self.root.core().map_or_else(|| self.start(), Ok)
+    }
+
+    #[cold]
+    fn start(&self) -> Result<NonNull<Core<Objects<T>>>, GetError> {
+        let no_core = || GetError::OutOfMemory {
+            requested: size_of::<Core<Objects<T>>>(),
+            align: align_of::<Core<Objects<T>>>(),
+        };
+        let Seed { config, reset } = self.seed.as_ref().ok_or_else(no_core)?;
+        let handle = Handle::new(config.clone(), Objects::new(reset.clone())).map_err(|_| no_core())?;
+        let (core, _slower) = self.root.plant(handle);
+        Ok(core)
+    }
+}
+
+/// A reset by a closure.
+fn reset_by<T, V: Verdict>(reset: impl Fn(&mut T) -> V + Send + Sync + 'static) -> Reset<T> {
+    Reset::Closure(Closure::new(Arc::new(move |object: &mut T| reset(object).keeps())))
+}
+
+impl<T: Send + 'static, M: Clone> Clone for ObjectPool<T, M> {
+    /// Another handle to the same pool. The first clone of a pool that was never used makes its tables.
+    fn clone(&self) -> Self {
+        let core = self.core_or_start().unwrap_or_else(|error| crate::buf::failed(error));
+        // SAFETY: `core` is from `into_raw`, and this handle keeps it.
+        let handle = Handle::clone(&*unsafe { Handle::borrow_raw(core) });
+        Self { root: handle.into(), make: AssertUnwindSafe(self.make.clone()), seed: AssertUnwindSafe(None) }
+    }
+}
+
+impl<T: Send + 'static, M> fmt::Debug for ObjectPool<T, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stats = self.stats().objects;
+        f.debug_struct("ObjectPool")
+            .field("allocated", &stats.allocated)
+            .field("in_use", &stats.in_use)
+            .field("idle", &stats.idle)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,116 @@
+//! The knobs of a pool of objects, checked when it is built.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+
+use super::{Given, Making, ObjectPool, Verdict, reset_by};
+use crate::builder::{at_least, sound};
+use crate::error::BuildError;
+use crate::raw::config::{Collect, Config, Recycle};
+use crate::tiers::backing::objects::Reset;
+
+/// Settings for a pool of objects; from [`ObjectPool::builder`] or [`ObjectPool::builder_empty`].
+///
+/// ```
+/// use millpond::{Collect, ObjectPool};
+///
+/// let pool = ObjectPool::builder(Vec::<u8>::new)
+///     .reset(|list| list.clear())
+///     .max_idle(64)
+///     .collect(Collect::Manual)
+///     .build()?;
+/// drop(pool.get());
+///
+/// let error = ObjectPool::builder(String::new).max_idle(0).build().unwrap_err();
+/// assert_eq!(error.to_string(), "`max_idle` is 0, it must be at least 1");
+/// # Ok::<(), millpond::BuildError>(())
+/// ```
+#[must_use = "a builder does nothing until `build`"]
+pub struct ObjectBuilder<T, M = Making<T>> {
+    make: M,
+    reset: Reset<T>,
+    max_idle: usize,
+    collect: Collect,
+    recycle: Recycle,
+}
+
+impl<T: Send + 'static> ObjectPool<T> {
+    /// Settings for a pool that calls `make` where no object is idle.
+    pub fn builder(make: impl Fn() -> T + Send + Sync + 'static) -> ObjectBuilder<T> {
+        ObjectBuilder::new(Making::closure(make))
+    }
+}
+
+impl<T: Send + 'static> ObjectPool<T, Given> {
+    /// Settings for a pool that makes no objects; see [`empty`](Self::empty).
+    pub fn builder_empty() -> ObjectBuilder<T, Given> {
+        ObjectBuilder::new(Given)
+    }
+}
+
+impl<T: Send + 'static, M> ObjectBuilder<T, M> {
+    fn new(make: M) -> Self {
+        Self {
+            make,
+            reset: Reset::Keep,
+            max_idle: Config::DEFAULT_MAX_IDLE,
+            collect: Collect::Background(Config::DEFAULT_INTERVAL),
+            recycle: Recycle::Auto,
+        }
+    }
+
+    /// What to do with an object that comes back, before it is stored. If this returns `false`, or panics, the object is dropped. Many threads
+    /// may call it at once. Default: nothing.
+    pub fn reset<V: Verdict>(mut self, reset: impl Fn(&mut T) -> V + Send + Sync + 'static) -> Self {
+        self.reset = reset_by(reset);
+        self
+    }
+
+    /// The most objects that the pool keeps idle, over all threads; half of them at most in the threads' own caches, which exist from 8
+    /// on. From 1. Default 1024.
+    pub fn max_idle(mut self, objects: usize) -> Self {
+        self.max_idle = objects;
+        self
+    }
+
+    /// When to drop what nobody used through two collections. Default: in the background, every 10 s.
+    pub fn collect(mut self, collect: Collect) -> Self {
+        self.collect = collect;
+        self
+    }
+
+    /// Whether to recycle objects at all. Default: [`Recycle::Auto`].
+    pub fn recycle(mut self, recycle: Recycle) -> Self {
+        self.recycle = recycle;
+        self
+    }
+
+    /// The pool. Nothing is allocated until its first get.
+    ///
+    /// # Errors
+    /// A knob is out of bounds; the error names it, its value and the bound.
+    pub fn build(self) -> Result<ObjectPool<T, M>, BuildError> {
+        at_least("max_idle", self.max_idle, 1)?;
+        sound(self.collect)?;
+        let config = Config::of_objects(self.max_idle, self.collect, self.recycle);
+        Ok(ObjectPool::seeded(self.make, config, self.reset))
+    }
+}
+
+impl<T, M: Clone> Clone for ObjectBuilder<T, M> {
+    fn clone(&self) -> Self {
+        Self { make: self.make.clone(), reset: self.reset.clone(), ..*self }
+    }
+}
+
+impl<T, M: fmt::Debug> fmt::Debug for ObjectBuilder<T, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ObjectBuilder")
+            .field("make", &self.make)
+            .field("reset", &self.reset)
+            .field("max_idle", &self.max_idle)
+            .field("collect", &self.collect)
+            .field("recycle", &self.recycle)
+            .finish()
+    }
+}
