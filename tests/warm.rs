@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, OnceLock};
 
 use millpond::alloc::{AllocError, Allocator, Global};
-use millpond::{Collect, Pool, Recycle};
+use millpond::{Collect, ObjectPool, Pool, Recycle};
 
 thread_local!(static ALLOCATIONS: Cell<usize> = const { Cell::new(0) });
 
@@ -75,6 +75,22 @@ fn growing_through_warm_classes_allocates_nothing() {
     };
     grow();
     assert_eq!(allocations_of(grow), 0);
+}
+
+#[test]
+fn a_warm_object_allocates_nothing() {
+    let cleared = |text: &mut String| text.clear();
+    let pool =
+        ObjectPool::builder(|| String::with_capacity(100)).reset(cleared).recycle(Recycle::Always).build().unwrap();
+    let use_some = |held: usize| {
+        let mut objects: [_; 100] = std::array::from_fn(|i| (i < held).then(|| pool.get()));
+        objects.iter_mut().flatten().for_each(|text| text.push_str("some text"));
+    };
+    for held in [1, 30, 100] {
+        assert!(allocations_of(|| use_some(held)) > 0, "the counter counts");
+        use_some(held);
+        assert_eq!(allocations_of(|| (0..100).for_each(|_| use_some(held))), 0, "{held}");
+    }
 }
 
 /// Blocks in `deallocate` until it is told to go on, when it has been told to block.

@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::mem::ManuallyDrop;
+use core::panic::UnwindSafe;
 use core::ptr::{self, NonNull};
 
 use crate::life::close::{Core, Handle};
@@ -48,6 +49,9 @@ impl<B: Backing> Root<B> {
         }
     }
 }
+
+// A panic of user code leaves a pool whole (I10).
+impl<B: Backing> UnwindSafe for Root<B> {}
 
 impl<B: Backing> From<Handle<B>> for Root<B> {
     fn from(handle: Handle<B>) -> Self {

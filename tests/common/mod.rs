@@ -1,6 +1,7 @@
 //! Allocators that watch, and other helpers of the tests.
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub mod census;
 pub mod flaky;
 pub mod ledger;
 pub mod odd;
