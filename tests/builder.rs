@@ -36,6 +36,7 @@ fn too_many_classes_are_rejected() {
     rejected(Pool::builder().min_class(16).max_class((896 << 10) + 1), &["65", "64"]);
 }
 
+/// N17.
 #[test]
 fn limits_below_one_block_are_rejected() {
     rejected(Pool::builder().limit(255), &["limit", "255", "256"]);

@@ -8,6 +8,7 @@ use common::ledger::Ledger;
 use common::pool;
 use millpond::{Collect, CollectorState, Pool, Recycle};
 
+/// G5.
 #[test]
 fn idle_through_two_collections_is_deallocated() {
     let ledger = Ledger::new();
@@ -52,6 +53,7 @@ fn a_burst_ebbs_to_what_is_used() {
     ledger.assert_empty();
 }
 
+/// G7.
 #[test]
 fn an_undrained_pool_is_empty_after_two_collections_three_times() {
     let ledger = Ledger::new();

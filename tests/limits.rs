@@ -127,6 +127,7 @@ fn oversize_buffers_count_too() {
     assert_eq!((ledger.live(), pool.stats().in_use_bytes), (0, 0), "oversize blocks are not retained");
 }
 
+/// N17:
 /// Whatever is dropped, no more than `idle_limit` stays, over all tiers and threads.
 #[test]
 fn the_idle_limit_holds() {

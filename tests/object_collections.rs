@@ -1,6 +1,6 @@
 //! Idle objects that nobody used through two collections are dropped, by whoever collects; those in use, and used in between, are not.
 //!
-//! G and N with a number are rows of the tests of Go's and .NET's pools; section 8 of `docs/design.md` accounts for all of them.
+//! G and N with a number are rows of the tests of Go's and .NET's pools; section 10 of `docs/design.md` accounts for all of them.
 
 mod common;
 
@@ -102,6 +102,7 @@ fn a_purge_reaches_every_thread() {
     census.assert_empty();
 }
 
+/// N16:
 /// The request threads get and drop; the drops of idle objects are the collector's.
 #[test]
 fn idle_objects_are_dropped_by_the_background_thread() {

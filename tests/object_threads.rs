@@ -1,6 +1,6 @@
 //! No object is ever in two hands, nor lost, on whatever thread it is dropped and whatever collects meanwhile.
 //!
-//! G and T with a number are rows of the tests of Go's and Netty's pools; section 8 of `docs/design.md` accounts for all of them.
+//! G and T with a number are rows of the tests of Go's and Netty's pools; section 10 of `docs/design.md` accounts for all of them.
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! An object comes from the pool or is made, is reset when it comes back, and goes back once or not at all.
 //!
-//! G and N with a number are rows of the tests of Go's and .NET's pools; section 8 of `docs/design.md` accounts for all of them.
+//! G and N with a number are rows of the tests of Go's and .NET's pools; section 10 of `docs/design.md` accounts for all of them.
 
 mod common;
 
@@ -371,6 +371,7 @@ fn it_looks_like_what_it_holds() {
     assert!(format!("{pool:?}").starts_with("ObjectPool { allocated: 1, in_use: 1, idle: 0"));
 }
 
+/// T2.
 #[test]
 fn settings_are_checked_and_a_static_costs_nothing_until_used() {
     static UNUSED: ObjectPool<Vec<u8>> = ObjectPool::clearing(10);

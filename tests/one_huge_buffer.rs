@@ -101,6 +101,7 @@ fn what_a_buffer_grew_through_ages_too() {
     ledger.assert_empty();
 }
 
+/// N3.
 #[test]
 fn blocks_above_the_largest_class_are_never_retained() {
     let ledger = Ledger::new();

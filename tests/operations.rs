@@ -9,6 +9,7 @@ use proptest::prelude::*;
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
+    /// T5 and T8.
     #[test]
     fn any_sequence_of_operations_is_as_the_model_says(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
         let mut bytes = Unstructured::new(&bytes);

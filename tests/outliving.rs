@@ -15,6 +15,7 @@ fn one_of_each(pool: &Pool<Ledger>) -> Vec<PoolBuf<Ledger>> {
     [1, 4096, 100_000, 2 << 20, (4 << 20) + 1].map(|len| pool.get(len)).into()
 }
 
+/// G12.
 #[test]
 fn the_last_one_frees_the_pool_whichever_it_is() {
     for last in 0..5 {

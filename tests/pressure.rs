@@ -31,6 +31,7 @@ impl Memory {
     }
 }
 
+/// N15.
 #[test]
 fn a_severe_shortage_purges_once_and_all_tiers() {
     let (ledger, memory) = (Ledger::new(), Memory::default());

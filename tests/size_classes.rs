@@ -7,6 +7,7 @@ use millpond::{Collect, GetError, Pool, Recycle};
 
 const MAX: usize = 4 << 20;
 
+/// N2.
 #[test]
 fn every_length_up_to_the_largest_class_is_covered_tightly() {
     let pool = Pool::builder().collect(Collect::Manual).recycle(Recycle::Always).build().unwrap();
@@ -27,6 +28,7 @@ fn every_length_up_to_the_largest_class_is_covered_tightly() {
     assert_eq!(pool.get(MAX + 1).capacity(), MAX + 1, "oversize is exact");
 }
 
+/// N4.
 #[test]
 fn lengths_that_cannot_be_are_errors() {
     let ledger = Ledger::new();
@@ -60,6 +62,7 @@ fn memory_that_is_not_there_is_an_error() {
     assert!(matches!(error, GetError::OutOfMemory { align: 64, .. }), "{error}");
 }
 
+/// N1.
 #[test]
 fn nothing_asked_is_a_buffer_all_the_same() {
     let ledger = Ledger::new();
@@ -85,6 +88,7 @@ fn blocks_are_aligned() {
     }
 }
 
+/// T8:
 /// A buffer that grew goes back to the class that it grew into.
 #[test]
 fn a_grown_buffer_is_found_again_at_its_new_size() {

@@ -43,6 +43,7 @@ fn settled(mut stats: Stats) -> Stats {
     stats
 }
 
+/// T11.
 #[test]
 fn the_table_reads_as_it_did() {
     let ledger = Ledger::new();
@@ -142,6 +143,7 @@ fn figures_of_years_keep_to_their_columns() {
     assert_eq!(class.to_string().lines().count(), 2, "{class}");
 }
 
+/// N6 and N17:
 /// Each bound that may turn a block away has its count.
 #[test]
 fn a_discard_says_why() {
@@ -264,6 +266,7 @@ fn collections_and_purges_are_told_apart() {
     assert_balance(&stats, &ledger);
 }
 
+/// N18:
 /// Whatever way blocks took meanwhile, through all tiers and beside collections.
 #[test]
 fn the_books_balance_after_many_threads() {

@@ -57,6 +57,7 @@ fn thread_that_ends_with(order: Order, act: impl FnOnce() + Send + 'static) {
     std::thread::spawn(using).join().unwrap();
 }
 
+/// T3.
 #[test]
 fn buffers_are_got_grown_and_dropped() {
     for order in ORDERS {

@@ -47,6 +47,7 @@ fn a_consumer_feeds_its_producer() {
     ledger.assert_empty();
 }
 
+/// N11:
 /// 8 threads pass tagged buffers round, 10^6 operations in all; a block in two hands would lose its tag.
 #[test]
 fn no_block_is_ever_in_two_hands() {
@@ -88,6 +89,7 @@ fn no_block_is_ever_in_two_hands() {
     }
 }
 
+/// N7:
 /// Buffers that are out at one time never share memory.
 #[test]
 fn buffers_that_are_out_are_distinct() {
@@ -101,6 +103,7 @@ fn buffers_that_are_out_are_distinct() {
     ledger.assert_empty();
 }
 
+/// T4.
 #[test]
 fn short_lived_threads_leave_no_more_than_the_bound() {
     let ledger = Ledger::new();

@@ -52,6 +52,7 @@ fn a_warm_get_and_drop_allocates_nothing() {
     }
 }
 
+/// T6:
 /// More are held than a magazine has room for: they travel through the depot, and nothing is allocated either.
 #[test]
 fn many_held_and_dropped_allocate_nothing() {

@@ -245,6 +245,7 @@ fn config(cases: u32) -> ProptestConfig {
 proptest! {
     #![proptest_config(config(300))]
 
+    /// N14:
     /// Rules 1 and 2.
     #[test]
     fn a_block_is_kept_if_and_only_if_it_was_used_since_the_last_collection(bytes in steps(800)) {

@@ -82,6 +82,7 @@ fn collections(place: impl Allocator + Copy) {
     }
 }
 
+/// N9.
 #[test]
 fn no_secret_is_seen_afterwards() {
     assert_eq!(secrets_seen(true, Recycle::Always), 0);
