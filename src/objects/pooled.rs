@@ -13,6 +13,7 @@ use crate::life::close::Core;
 use crate::raw::counters::add;
 use crate::raw::home::{Home, Lent};
 use crate::raw::size_class::Rank;
+use crate::tiers::backing::Backing;
 use crate::tiers::backing::objects::{OBJECT, Objects};
 
 /// An object from an [`ObjectPool`](crate::ObjectPool), which gets it back when this is dropped, on any thread, reset.
@@ -156,8 +157,8 @@ unsafe fn refuse<T: Send + 'static>(core: NonNull<Core<Objects<T>>>, object: Non
         // SAFETY: the unit keeps the core.
         let tiers = unsafe { &core.as_ref().tiers };
         add(&tiers.backing.figures.refused);
-        // SAFETY: (I2) passed on.
-        tiers.catch(|| drop(unsafe { Objects::unboxed(object) }));
+        // SAFETY: (I1, I2) passed on.
+        tiers.catch(|| unsafe { tiers.backing.release(OBJECT, object.cast()) });
     }
     // SAFETY: its block has ended, and so does the unit.
     unsafe { Core::forget(core, OBJECT) };
