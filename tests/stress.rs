@@ -1,15 +1,18 @@
-//! No block is ever in two hands, and none is lost, in two phases. The gate: owners do nothing but get and drop while another
+//! No block is ever in two hands, and none is lost, in three phases. The gate: owners do nothing but get and drop while another
 //! thread purges without pause. The churn: many more threads than cores get, grow, send and drop buffers, clone and drop
 //! handles, collect and purge, are born and die, while pools come and go. At every call of the allocator no more than
-//! `idle_limit` is idle then, and `limit` out.
+//! `idle_limit` is idle then, and `limit` out. Objects: the same, shorter, with a pool of objects.
 //!
 //! `MILLPOND_STRESS_SECONDS` (default 2) says for how long, `MILLPOND_STRESS_SEED` replays a run's choices,
-//! `MILLPOND_STRESS_PHASE` (`gate` or `churn`) asks for one phase alone, and `MILLPOND_STRESS_THREADS` says how many churn.
+//! `MILLPOND_STRESS_PHASE` (`gate`, `churn` or `objects`) asks for one phase alone, and `MILLPOND_STRESS_THREADS` says how many churn.
 
 mod common;
 
 #[path = "common/cores.rs"]
 mod cores;
+
+#[path = "stress/objects.rs"]
+mod objects;
 
 use fastrand::Rng as Choices;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -21,6 +24,7 @@ use common::ledger::{Hand, Ledger};
 use common::owners::{Owners, fail};
 use crossbeam_queue::ArrayQueue;
 use millpond::{Builder, Collect, GetError, Pool, PoolBuf, Recycle};
+use objects::objects;
 
 /// What a pool with a limit may hold; the churn runs into it.
 const LIMIT: usize = 4 << 20;
@@ -92,10 +96,12 @@ fn main() {
     match phase.as_str() {
         "" => {
             gate(time / 4, seed);
-            churn(time * 3 / 4, seed, threads);
+            churn(time / 2, seed, threads);
+            objects(time / 4, seed, threads);
         }
         "gate" => gate(time, seed),
         "churn" => churn(time, seed, threads),
+        "objects" => objects(time, seed, threads),
         other => panic!("MILLPOND_STRESS_PHASE is {other}: no such phase"),
     }
     println!("stress: no block lost or doubled");
