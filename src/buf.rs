@@ -2,6 +2,11 @@
 
 mod cmp;
 
+#[cfg(feature = "bytes")]
+mod freeze;
+
+mod read;
+
 mod traits;
 
 use core::marker::PhantomData;

@@ -122,3 +122,52 @@ impl fmt::Display for BuildError {
 }
 
 impl core::error::Error for BuildError {}
+
+/// Why [`PoolBuf::read_from`](crate::PoolBuf::read_from) ended early, where the reader did not say so itself: inside its
+/// `io::Error`. What was read before is in the buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// There is more than the caller's limit: `io::ErrorKind::FileTooLarge`.
+    TooLong {
+        /// The limit in bytes; the buffer got as many.
+        limit: usize,
+        /// The byte after these. What follows it is still the reader's.
+        next: u8,
+    },
+    /// The buffer could not grow for another byte: `io::ErrorKind::OutOfMemory`.
+    NoRoom {
+        /// Why not.
+        error: GetError,
+        /// The byte that had no place. What follows it is still the reader's.
+        next: u8,
+    },
+    /// The reader says that it read more than it was asked for, which is a bug there: `io::ErrorKind::InvalidData`.
+    FalseCount {
+        /// How many bytes it says it read.
+        claimed: usize,
+        /// How many it was asked for. None of them is kept.
+        asked: usize,
+    },
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong { limit, .. } => write!(f, "there is more to read than the limit, {limit} bytes"),
+            Self::NoRoom { error, .. } => write!(f, "no room for what is read: {error}"),
+            Self::FalseCount { claimed, asked } => {
+                write!(f, "the reader claims to have read {claimed} bytes, it was asked for at most {asked}")
+            }
+        }
+    }
+}
+
+impl core::error::Error for ReadError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::NoRoom { error, .. } => Some(error),
+            Self::TooLong { .. } | Self::FalseCount { .. } => None,
+        }
+    }
+}

@@ -59,7 +59,7 @@ pub use crate::{
 };
 
 pub use crate::{
-    error::{BuildError, GetError},
+    error::{BuildError, GetError, ReadError},
     pressure::Pressure,
     stats::{ClassStats, Collected, CollectorState, Discarded, Freed, ObjectStats, Stats},
 };
