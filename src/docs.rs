@@ -4,6 +4,9 @@
 #[doc = include_str!("../docs/guide.md")]
 pub mod guide {}
 
+#[doc = include_str!("../docs/pitfalls.md")]
+pub mod pitfalls {}
+
 #[doc = include_str!("../docs/design.md")]
 pub mod design {}
 
