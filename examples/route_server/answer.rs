@@ -10,12 +10,14 @@ use hyper::body::{Body, Incoming};
 use hyper::header::EXPECT;
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
+use millpond::BuildError;
 use serde_json::json;
 use tokio::time::timeout;
 
 use crate::format::Formatter;
 use crate::memory::Memory;
 use crate::options::Options;
+use crate::patience::{Waits, waits};
 use crate::problem::Problem;
 use crate::reply::{Answer, Bytes, JSON, reply};
 use crate::route::{self, Route};
@@ -29,6 +31,7 @@ pub struct App<M> {
     memory: M,
     formatter: Formatter<M>,
     table: Arc<SharedTable>,
+    waits: Waits,
     max_body: usize,
     timeout: Duration,
 }
@@ -44,14 +47,23 @@ pub async fn answer<M: Memory>(app: Arc<App<M>>, request: Request<Incoming>) -> 
 }
 
 impl<M: Memory> App<M> {
-    pub fn new(memory: M, table: SharedTable, options: &Options) -> Self {
-        Self {
+    pub fn new(memory: M, table: SharedTable, options: &Options) -> Result<Self, BuildError> {
+        Ok(Self {
             formatter: Formatter::new(memory.clone()),
             memory,
             table: Arc::new(table),
+            waits: waits(M::RECYCLE)?,
             max_body: options.max_body,
             timeout: options.timeout,
-        }
+        })
+    }
+
+    pub fn waits(&self) -> &Waits {
+        &self.waits
+    }
+
+    pub fn statistics(&self) -> String {
+        statistics::text(&self.memory, &self.waits)
     }
 
     pub fn formatter(&self) -> &Formatter<M> {
@@ -69,7 +81,7 @@ impl<M: Memory> App<M> {
             "/routes" if reads => self.send(self.snapshot().routes()),
             "/routes" if head.method == Method::POST => self.add(body).await,
             "/routes" => Err(Problem::not_allowed("GET, HEAD, POST")),
-            "/stats" if reads => Ok(statistics::answer(&self.memory, &head.headers)),
+            "/stats" if reads => Ok(statistics::answer(&self.memory, &self.waits, &head.headers)),
             "/stats" => Err(Problem::not_allowed("GET, HEAD")),
             path => match path.strip_prefix("/routes/") {
                 Some(vrf_id) if !vrf_id.contains('/') => {

@@ -15,7 +15,7 @@
 //! The files, in the order in which a request meets them: `serve` (connections), `answer` (resources), `format` (a
 //! table becomes bytes), `memory` (pool or plain allocation), `reply` (bytes leave without a copy). Beside them:
 //! `route` and `table` (what is served), `problem` (what is refused), `statistics`, `patience` (clients that stop
-//! reading), `options` (the command line).
+//! reading, and a pool of what each connection waits with), `options` (the command line).
 
 #![forbid(unsafe_code)]
 
@@ -82,10 +82,10 @@ fn start() -> Result<(), Failure> {
 async fn run<M: Memory>(memory: M, table: SharedTable, options: &Options) -> Result<(), Failure> {
     let signals = Signals::new()?;
     let listener = listen(options.port).await?;
-    let app = Arc::new(App::new(memory.clone(), table, options));
+    let app = Arc::new(App::new(memory, table, options)?);
     introduce(listener.local_addr()?, &app)?;
-    serve(listener, app, options.timeout, signals).await;
-    say(statistics::text(&memory).trim_end());
+    serve(listener, Arc::clone(&app), options.timeout, signals).await;
+    say(app.statistics().trim_end());
     Ok(())
 }
 

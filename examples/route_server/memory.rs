@@ -5,12 +5,15 @@
 
 use std::io;
 
-use millpond::{Pool, PoolBuf, Stats};
+use millpond::{Pool, PoolBuf, Recycle, Stats};
 
 pub trait Memory: Clone + Send + Sync + 'static {
     type Buffer: io::Write + AsRef<[u8]> + Send + Unpin + 'static;
 
     const NAME: &'static str;
+
+    /// For whatever else is pooled, or is not.
+    const RECYCLE: Recycle;
 
     /// An empty buffer with room for `capacity` bytes.
     fn get(&self, capacity: usize) -> io::Result<Self::Buffer>;
@@ -22,6 +25,7 @@ impl Memory for Pool {
     type Buffer = PoolBuf;
 
     const NAME: &'static str = "buffers from the pool";
+    const RECYCLE: Recycle = Recycle::Auto;
 
     fn get(&self, capacity: usize) -> io::Result<PoolBuf> {
         Ok(self.try_get(capacity)?)
@@ -39,6 +43,7 @@ impl Memory for Plain {
     type Buffer = Vec<u8>;
 
     const NAME: &'static str = "buffers from plain allocation";
+    const RECYCLE: Recycle = Recycle::Never;
 
     fn get(&self, capacity: usize) -> io::Result<Vec<u8>> {
         let mut buffer = Vec::new();

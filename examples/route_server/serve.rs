@@ -70,7 +70,7 @@ fn spawn<M: Memory>(
 ) {
     // Only the latency suffers if it fails.
     let _ = stream.set_nodelay(true);
-    let stream = Patient::new(TokioIo::new(stream), timeout);
+    let stream = Patient::new(TokioIo::new(stream), timeout, app.waits().get());
     let app = Arc::clone(app);
     let service = service_fn(move |request| answer(Arc::clone(&app), request));
     let connection = http1::Builder::new()

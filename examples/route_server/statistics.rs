@@ -6,21 +6,22 @@ use millpond::Stats;
 use serde_json::{Value, json};
 
 use crate::memory::Memory;
+use crate::patience::Waits;
 use crate::reply::{Answer, Bytes, JSON, reply};
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
-pub fn answer<M: Memory>(memory: &M, headers: &HeaderMap) -> Answer<M> {
+pub fn answer<M: Memory>(memory: &M, waits: &Waits, headers: &HeaderMap) -> Answer<M> {
     if accepts_json(headers) {
         let json = memory.stats().as_ref().map_or_else(|| json!({ "pooled": false }), json);
         return reply(StatusCode::OK, JSON, Bytes::Text(format!("{json}\n")));
     }
-    reply(StatusCode::OK, TEXT, Bytes::Text(text(memory)))
+    reply(StatusCode::OK, TEXT, Bytes::Text(text(memory, waits)))
 }
 
-pub fn text<M: Memory>(memory: &M) -> String {
+pub fn text<M: Memory>(memory: &M, waits: &Waits) -> String {
     match memory.stats() {
-        Some(stats) => stats.to_string(),
+        Some(stats) => format!("{stats}\nconnections, by what they wait with:\n{}", waits.stats()),
         None => "no pool: each buffer was allocated and freed again\n".into(),
     }
 }
