@@ -29,7 +29,8 @@ pub type Waits = ObjectPool<Wait>;
 
 pub fn waits(recycle: Recycle) -> Result<Waits, BuildError> {
     let make = || Wait { timer: Box::pin(sleep(Duration::ZERO)), running: false };
-    ObjectPool::builder(make).reset(|wait| wait.running = false).recycle(recycle).build()
+    // Few, as connections begin on one thread and end on others, which keep some before any come round.
+    ObjectPool::builder(make).reset(|wait| wait.running = false).max_idle(32).recycle(recycle).build()
 }
 
 impl<S> Patient<S> {
