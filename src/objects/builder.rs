@@ -3,7 +3,8 @@
 
 use std::fmt;
 
-use super::{Given, Making, ObjectPool, Verdict, reset_by};
+use super::clear::cleared;
+use super::{Clear, Given, Making, ObjectPool, Verdict, reset_by};
 use crate::builder::{at_least, sound};
 use crate::error::BuildError;
 use crate::raw::config::{Collect, Config, Recycle};
@@ -14,8 +15,8 @@ use crate::tiers::backing::objects::Reset;
 /// ```
 /// use millpond::{Collect, ObjectPool};
 ///
-/// let pool = ObjectPool::builder(Vec::<u8>::new)
-///     .reset(|list| list.clear())
+/// let pool = ObjectPool::builder(|| Vec::<u8>::with_capacity(100))
+///     .clear(4096)
 ///     .max_idle(64)
 ///     .collect(Collect::Manual)
 ///     .build()?;
@@ -63,6 +64,15 @@ impl<T: Send + 'static, M> ObjectBuilder<T, M> {
     /// may call it at once. Default: nothing.
     pub fn reset<V: Verdict>(mut self, reset: impl Fn(&mut T) -> V + Send + Sync + 'static) -> Self {
         self.reset = reset_by(reset);
+        self
+    }
+
+    /// Empties a collection that comes back, and drops one that has grown beyond `max_capacity`; see [`ObjectPool::clearing`].
+    pub fn clear(mut self, max_capacity: usize) -> Self
+    where
+        T: Clear,
+    {
+        self.reset = Reset::Clear(cleared::<T>, max_capacity);
         self
     }
 

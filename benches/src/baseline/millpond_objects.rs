@@ -19,7 +19,11 @@ macro_rules! objects {
             type Buf = Pooled<Object>;
 
             fn new(_: usize) -> Self {
-                Self($pool)
+                let pool = $pool;
+                drop(pool.get());
+                // As for buffers.
+                pool.collect();
+                Self(pool)
             }
 
             #[inline(always)]

@@ -83,8 +83,10 @@ pub fn visit_all<S: Sizes>(visitor: &mut impl Visitor) {
     visitor.visit::<Millpond>();
     visitor.visit::<MillpondManual>();
     visitor.visit::<MillpondJemalloc>();
-    visitor.visit::<MillpondObjects>();
-    visitor.visit::<MillpondReset>();
+    if S::ONE {
+        visitor.visit::<MillpondObjects>();
+        visitor.visit::<MillpondReset>();
+    }
     visitor.visit::<FenceGate>();
     visitor.visit::<VecPool>();
     visitor.visit::<Queue<S>>();

@@ -4,6 +4,9 @@
 pub const SHELVES: usize = 20;
 
 pub trait Sizes: Sync + 'static {
+    /// All requests are of one size.
+    const ONE: bool = false;
+
     /// The shelf for requests of `len` bytes, below [`SHELVES`].
     fn shelf(len: usize) -> usize;
 
@@ -18,6 +21,8 @@ pub trait Sizes: Sync + 'static {
 pub struct One;
 
 impl Sizes for One {
+    const ONE: bool = true;
+
     #[inline(always)]
     fn shelf(_: usize) -> usize {
         0
