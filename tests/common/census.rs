@@ -24,6 +24,7 @@ pub struct Object {
     /// Written by its users.
     pub tag: usize,
     held: AtomicBool,
+    panics: bool,
     maker: ThreadId,
     census: Census,
 }
@@ -31,7 +32,14 @@ pub struct Object {
 impl Census {
     pub fn make(&self) -> Object {
         let number = self.0.made.fetch_add(1, SeqCst);
-        Object { number, tag: 0, held: AtomicBool::new(false), maker: thread::current().id(), census: self.clone() }
+        Object {
+            number,
+            tag: 0,
+            held: AtomicBool::new(false),
+            panics: false,
+            maker: thread::current().id(),
+            census: self.clone(),
+        }
     }
 
     /// A pool that recycles also under the tools that make it pass through by default, and collects only when told.
@@ -79,6 +87,10 @@ impl Object {
         self.tag = tag;
     }
 
+    pub fn panic_when_dropped(&mut self, yes: bool) {
+        self.panics = yes;
+    }
+
     /// Ends what `hold` began.
     pub fn let_go(&mut self, tag: usize) {
         assert_eq!(self.tag, tag, "object {} was changed by another", self.number);
@@ -93,7 +105,7 @@ impl Drop for Object {
         if thread::current().id() != self.maker {
             counts.dropped_by_others.fetch_add(1, SeqCst);
         }
-        if counts.panics.load(SeqCst) {
+        if self.panics || counts.panics.load(SeqCst) {
             std::panic::resume_unwind(Box::new("a drop"));
         }
     }

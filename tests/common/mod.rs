@@ -4,6 +4,7 @@
 pub mod census;
 pub mod flaky;
 pub mod ledger;
+pub mod object_ops;
 pub mod odd;
 pub mod ops;
 pub mod owners;
