@@ -28,8 +28,8 @@ func clearing() {
 		runtime.GC()
 		pauses = append(pauses, lastPause())
 	}
-	show("clear, pause p50", quantile(pauses, 0.5))
-	show("clear, pause p95", quantile(pauses, 0.95))
+	show("clear, pause, p50", quantile(pauses, 0.5))
+	show("clear, pause, p95", quantile(pauses, 0.95))
 
 	requests := request(&pool, rounds)
 	var whole []float64
@@ -46,11 +46,11 @@ func clearing() {
 		whole = append(whole, float64(took.Nanoseconds()))
 	}
 	beside, without := requests.end()
-	show("clear, longest pair p50", quantile(beside, 0.5))
-	show("clear, longest pair p95", quantile(beside, 0.95))
-	show("clear, longest pair without p50", quantile(without, 0.5))
-	show("clear, longest pair without p95", quantile(without, 0.95))
-	show("clear, whole", quantile(whole, 0.5))
+	show("clear, longest pair, p50", quantile(beside, 0.5))
+	show("clear, longest pair, p95", quantile(beside, 0.95))
+	show("clear, longest pair without, p50", quantile(without, 0.5))
+	show("clear, longest pair without, p95", quantile(without, 0.95))
+	show("clear, whole, p50", quantile(whole, 0.5))
 }
 
 func fill(pool *sync.Pool) {

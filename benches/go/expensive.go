@@ -14,7 +14,7 @@ var ballast []byte
 // Objects that take a millisecond to make, a hundred of them out at a time for each thread, while memory for some work is
 // allocated and collected.
 func expensive(threads int) {
-	operations := 100
+	operations := 300
 	if *quick {
 		operations = 5
 	}

@@ -23,7 +23,7 @@ const DUE: usize = (8 << 20) / WORK;
 const COLUMNS: [&str; 2] = ["made", "collections"];
 
 pub fn ask(args: &Args) {
-    let operations = if args.quick { 5 } else { 100 };
+    let operations = if args.quick { 5 } else { 300 };
     head(args, "per operation", COLUMNS);
     for (kind, often) in [("expensive", true), ("expensive by default", false)] {
         for threads in THREADS {
