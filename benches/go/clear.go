@@ -45,11 +45,14 @@ func clearing() {
 		requests.watch(unwatched)
 		whole = append(whole, float64(took.Nanoseconds()))
 	}
-	beside, without := requests.end()
-	show("clear, longest pair, p50", quantile(beside, 0.5))
-	show("clear, longest pair, p95", quantile(beside, 0.95))
-	show("clear, longest pair without, p50", quantile(without, 0.5))
-	show("clear, longest pair without, p95", quantile(without, 0.95))
+	requests.watch(ended)
+	<-requests.over
+	for kind, name := range [2]string{"", " without"} {
+		show("clear, pair"+name+", p50", requests.quantile(kind, 0.5))
+		show("clear, pair"+name+", p95", requests.quantile(kind, 0.95))
+		show("clear, longest pair"+name+", p50", quantile(requests.longest[kind], 0.5))
+		show("clear, longest pair"+name+", p95", quantile(requests.longest[kind], 0.95))
+	}
 	show("clear, whole, p50", quantile(whole, 0.5))
 }
 
@@ -65,10 +68,12 @@ func lastPause() float64 {
 	return float64(stats.PauseNs[(stats.NumGC+255)%256])
 }
 
-// A goroutine that puts and gets all the time, and the longest pair that it saw in each stretch of time.
+// A goroutine that puts and gets all the time, in stretches of time: the even ones with a collection.
 type requests struct {
 	stretch atomic.Int64
-	longest []time.Duration
+	// How many pairs took how many nanoseconds; the last count stands for all above.
+	counts  [2][1 << 16]uint64
+	longest [2][]float64
 	over    chan struct{}
 }
 
@@ -78,7 +83,8 @@ const (
 )
 
 func request(pool *sync.Pool, rounds int) *requests {
-	r := &requests{longest: make([]time.Duration, 2*rounds), over: make(chan struct{})}
+	r := &requests{over: make(chan struct{})}
+	r.longest = [2][]float64{make([]float64, rounds), make([]float64, rounds)}
 	r.watch(unwatched)
 	go func() {
 		defer close(r.over)
@@ -94,7 +100,9 @@ func request(pool *sync.Pool, rounds int) *requests {
 				stretch = after
 			}
 			if stretch >= 0 {
-				r.longest[stretch] = max(r.longest[stretch], now.Sub(then))
+				kind, took := stretch%2, now.Sub(then).Nanoseconds()
+				r.counts[kind][min(took, int64(len(r.counts[kind])-1))]++
+				r.longest[kind][stretch/2] = max(r.longest[kind][stretch/2], float64(took))
 			}
 			before, then = after, now
 		}
@@ -106,16 +114,16 @@ func (r *requests) watch(stretch int) {
 	r.stretch.Store(int64(stretch))
 }
 
-// end returns what was seen in the even stretches, and in the odd ones.
-func (r *requests) end() (even, odd []float64) {
-	r.watch(ended)
-	<-r.over
-	for n, wait := range r.longest {
-		if n%2 == 0 {
-			even = append(even, float64(wait.Nanoseconds()))
-		} else {
-			odd = append(odd, float64(wait.Nanoseconds()))
+func (r *requests) quantile(kind int, share float64) float64 {
+	var all, below uint64
+	for _, count := range r.counts[kind] {
+		all += count
+	}
+	for took, count := range r.counts[kind] {
+		below += count
+		if float64(below) >= share*float64(all) {
+			return float64(took)
 		}
 	}
-	return even, odd
+	return 0
 }

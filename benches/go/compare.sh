@@ -61,12 +61,15 @@ pair, 8 T|pair, 8 T
 67 for 100 gets, 1 T, ns|starvation, 1 T
 67 for 100 gets, 2 T|starvation, 2 T
 67 for 100 gets, 8 T|starvation, 8 T
-clear: the pause; the longest pair; p50, ns|clear, pause, p50|clear, longest pair, p50
-clear: the same, p95|clear, pause, p95|clear, longest pair, p95
-clear: the longest pair, p50|clear, longest pair, p50
-clear: the longest pair, p95|clear, longest pair, p95
-no clear: the longest pair, p50|clear, longest pair without, p50
-clear: all of it|clear, whole, p50
+clear of 100 000: a pair beside it, p50, ns|clear, pair, p50
+clear of 100 000: a pair beside it, p95|clear, pair, p95
+each clear's longest pair, p50|clear, longest pair, p50
+each clear's longest pair, p95|clear, longest pair, p95
+the same time without a clear, p50|clear, longest pair without, p50
+the same time without a clear, p95|clear, longest pair without, p95
+pause by Go's runtime; our longest pair; p50|clear, pause, p50|clear, longest pair, p50
+pause by Go's runtime; our longest pair; p95|clear, pause, p95|clear, longest pair, p95
+all of a clear, p50|clear, whole, p50
 made per operation, 1 T|expensive, 1 T, made
 made per operation, 2 T|expensive, 2 T, made
 made per operation, 8 T|expensive, 8 T, made

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use millpond::objects::Given;
 use millpond::{Collect, ObjectPool, Recycle};
 use millpond_benches::args::Args;
+use millpond_benches::histogram::Histogram;
 
 use crate::{head, show};
 
@@ -34,9 +35,9 @@ pub fn ask(args: &Args) {
     collect(&pools);
 
     let stretch = Arc::new(AtomicUsize::new(UNWATCHED));
-    let requests = {
+    let seen = {
         let (pool, stretch) = (pools[0].clone(), Arc::clone(&stretch));
-        thread::spawn(move || longest_pairs(&pool, &stretch, 2 * rounds))
+        thread::spawn(move || requests(&pool, &stretch, 2 * rounds))
     };
     let mut whole = Vec::new();
     for round in 0..rounds {
@@ -53,13 +54,16 @@ pub fn ask(args: &Args) {
         whole.push(took);
     }
     stretch.store(ENDED, Relaxed);
-    let longest = requests.join().expect("no get fails");
+    let seen = seen.join().expect("no get fails");
 
-    let of = |kind| longest.iter().skip(kind).step_by(2).copied().collect();
     let columns = ["p50", "p95"];
+    let longest = |kind| quantiles(seen.longest.iter().skip(kind).step_by(2).copied().collect());
+    let each = |kind: usize| [0.5, 0.95].map(|share| seen.all[kind].quantile(share) as f64);
     head(args, "a collection that drops 100 000, ns", columns);
-    show(args, "clear, longest pair", columns, quantiles(of(0)));
-    show(args, "clear, longest pair without", columns, quantiles(of(1)));
+    show(args, "clear, pair", columns, each(0));
+    show(args, "clear, pair without", columns, each(1));
+    show(args, "clear, longest pair", columns, longest(0));
+    show(args, "clear, longest pair without", columns, longest(1));
     show(args, "clear, whole", columns, quantiles(whole));
 }
 
@@ -71,10 +75,14 @@ fn collect(pools: &Pools) -> usize {
     pools.iter().map(|pool| pool.collect().blocks()).sum()
 }
 
-/// The longest get and drop in each stretch of time; one that saw the beginning of a stretch counts to it, as it may be what was kept
-/// waiting.
-fn longest_pairs(pool: &ObjectPool<usize, Given>, stretch: &AtomicUsize, stretches: usize) -> Vec<Duration> {
-    let mut longest = vec![Duration::ZERO; stretches];
+/// The gets and drops of a thread that does nothing else, in stretches of time: the even ones with a collection.
+struct Seen {
+    all: [Histogram; 2],
+    longest: Vec<Duration>,
+}
+
+fn requests(pool: &ObjectPool<usize, Given>, stretch: &AtomicUsize, stretches: usize) -> Seen {
+    let mut seen = Seen { all: Default::default(), longest: vec![Duration::ZERO; stretches] };
     pool.put(1);
     let mut then = Instant::now();
     let mut before = UNWATCHED;
@@ -82,13 +90,15 @@ fn longest_pairs(pool: &ObjectPool<usize, Given>, stretch: &AtomicUsize, stretch
         black_box(pool.try_take());
         let now = Instant::now();
         let after = stretch.load(Relaxed);
+        // One that saw the beginning of a stretch counts to it: it may be what was kept waiting.
         let watched = if before < UNWATCHED { before } else { after };
-        if let Some(longest) = longest.get_mut(watched) {
+        if let Some(longest) = seen.longest.get_mut(watched) {
             *longest = (*longest).max(now - then);
+            seen.all[watched % 2].add(now - then);
         }
         (before, then) = (after, now);
     }
-    longest
+    seen
 }
 
 /// Nanoseconds: the median, and what one in twenty is not below.
