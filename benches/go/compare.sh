@@ -12,12 +12,13 @@ for word in "$@"; do
     case $word in
         --quick) rounds=2 quick=(--quick) ;;
         --installed) fetch=no ;;
-        *) sed -n '2,6s/^# \?//p' "${BASH_SOURCE[0]}" && exit 2 ;;
+        *) sed -n '2,6s/^# \?//p' "${BASH_SOURCE[0]##*/}"; exit 2 ;;
     esac
 done
 
-target=${CARGO_TARGET_DIR:-$PWD/../target}
+target=$(realpath -m "${CARGO_TARGET_DIR:-../target}")
 dir=$(mktemp -d)
+touch "$dir/why"
 trap 'rm -rf "$dir"' EXIT
 # No other Go than the one at hand: it would be fetched silently.
 export GOTOOLCHAIN=local GOPROXY=off GOFLAGS=-buildvcs=false GOCACHE=$target/go/cache
@@ -80,7 +81,7 @@ made per operation, by default, 2 T|expensive, 2 T, made|expensive by default, 2
 made per operation, by default, 8 T|expensive, 8 T, made|expensive by default, 8 T, made
 ROWS
 
-printf '\n| %-43s | %11s | %22s | %-19s |\n|:-%42s-|-%10s:|-%21s:|:%19s-|\n' 'ObjectPool beside sync.Pool' \
+printf '\n| %-44s | %11s | %22s | %-19s |\n|:-%43s-|-%10s:|-%21s:|:%19s-|\n' 'ObjectPool beside sync.Pool' \
     "Go $("$go" version | sed 's/.* go\([0-9.]*\).*/\1/')" "millpond, $(rustc -V | cut -d' ' -f1,2)" ratio '' '' '' '' | sed '3y/ /-/'
 awk '
     function middle(n,   i, j, t) {
@@ -98,7 +99,7 @@ awk '
         a = median(go); b = median(ours)
         for (n = 1; n <= count[go]; n++) sorted[n] = figure[go, n] > 0 ? figure[ours, n] / figure[go, n] : 1
         ratio = middle(count[go])
-        printf "| %-43s | %11s | %22s | %-19s |\n", $1, plain(a), plain(b),
+        printf "| %-44s | %11s | %22s | %-19s |\n", $1, plain(a), plain(b),
             sprintf("%.2f [%.2f..%.2f]", ratio, sorted[1], sorted[count[go]])
     }
 ' FS='["}:]+' "$dir/figures" FS='|' "$dir/rows"

@@ -31,7 +31,8 @@ fn show<const N: usize>(args: &Args, workload: &str, columns: [&str; N], figures
             println!("{{\"cell\":\"{workload}, {column}\",\"figure\":{figure:.4}}}");
         }
     } else {
-        println!("| {workload:<46} |{}", figures.map(|figure| format!(" {figure:>10.2} |")).concat());
+        let digits = |figure| if figure < 100.0 { 2 } else { 0 };
+        println!("| {workload:<46} |{}", figures.map(|figure| format!(" {figure:>10.*} |", digits(figure))).concat());
     }
 }
 
