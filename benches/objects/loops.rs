@@ -25,9 +25,8 @@ const COLUMNS: [&str; 3] = ["1 T", "2 T", "8 T"];
 
 pub fn ask(args: &Args) {
     head(args, "ns of one core", COLUMNS);
-    let loops: [(&str, fn() -> Lane); 4] =
-        [("pair", pair), ("overflow", overflow), ("starvation", starvation), ("by value", by_value)];
-    for (name, lane) in loops {
+    let loops: [fn() -> Lane; 4] = [pair, overflow, starvation, by_value];
+    for (name, lane) in ["pair", "overflow", "starvation", "by value"].into_iter().zip(loops) {
         if args.admits(name) {
             let figures = THREADS.map(|threads| {
                 let contest = Contest { args, threads, cores: cores_for(threads) };
@@ -39,7 +38,6 @@ pub fn ask(args: &Args) {
 }
 
 fn lane<M: Send + Sync + 'static>(
-    name: &'static str,
     pool: ObjectPool<Object, M>,
     work: impl FnOnce(&'static ObjectPool<Object, M>) -> Work,
 ) -> Lane {
@@ -50,12 +48,12 @@ fn lane<M: Send + Sync + 'static>(
     let leave = || {
         pool.purge();
     };
-    Lane::plain(name, work(pool), leave)
+    Lane::plain("objects", work(pool), leave)
 }
 
 /// A get and a drop.
 fn pair() -> Lane {
-    lane("pair", ObjectPool::new(|| 1), |pool| Box::new(move |_, end| until(end, || chunk(pool))))
+    lane(ObjectPool::new(|| 1), |pool| Box::new(move |_, end| until(end, || chunk(pool))))
 }
 
 #[inline(never)]
@@ -78,7 +76,7 @@ fn overflow() -> Lane {
             })
         })
     };
-    lane("overflow", ObjectPool::new(|| 1), work)
+    lane(ObjectPool::new(|| 1), work)
 }
 
 /// A hundred gets where there are fewer objects, so that a third of them come away with nothing; then the drops.
@@ -99,7 +97,7 @@ fn starvation() -> Lane {
             operations
         })
     };
-    lane("starvation", ObjectPool::empty(), work)
+    lane(ObjectPool::empty(), work)
 }
 
 /// What Go's pair is word for word: a value goes in and another comes out. Each gets a box and loses it.
@@ -115,5 +113,5 @@ fn by_value() -> Lane {
             })
         })
     };
-    lane("by value", ObjectPool::empty(), work)
+    lane(ObjectPool::empty(), work)
 }
