@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs every benchmark and the instruction count, and writes what they print into docs/benchmarks.md, below its marker, and
-# docs/rss.svg and docs/allocators/. About six minutes; needs valgrind. Each benchmark runs alone, so leave the machine to it.
+# docs/rss.svg and docs/allocators/. About eight minutes; needs valgrind, and Go or pip. Each benchmark runs alone, so leave the
+# machine to it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -15,7 +16,7 @@ cargo build --quiet --release --benches --bin count
     sed "/^${marker//\//\\/}\$/q" "$page"
     printf '\n%s, commit %s, %s, %s cores, %s.\n' "$(date +%Y-%m-%d)" "$(git rev-parse --short HEAD)" \
         "$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n1)" "$(nproc)" "$(rustc -V)"
-    for bench in pair held mixed pipe pause request breakeven; do
+    for bench in pair held mixed pipe pause request breakeven objects; do
         printf '\n`cargo bench --bench %s`\n' "$bench"
         cargo bench --quiet --bench "$bench" | grep -E '^\||^$'
     done
@@ -27,6 +28,8 @@ cargo build --quiet --release --benches --bin count
     printf '\n`cargo bench --bench burst`\n'
     cargo bench --quiet --bench burst -- --svg ../docs/rss.svg | grep -E '^\||^$'
     printf '\n![resident memory over time, by contender](rss.svg)\n'
+    printf '\n`benches/go/compare.sh`\n'
+    go/compare.sh
     printf '\n`benches/count.sh`\n\n```text\n'
     ./count.sh | tail -n +2
     printf '```\n'

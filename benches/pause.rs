@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use millpond::{Collect, Pool, Recycle};
 use millpond_benches::args::Args;
+use millpond_benches::histogram::Histogram;
 
 const SIZE: usize = 4096;
 const IDLE: usize = 100_000;
@@ -22,41 +23,6 @@ fn pool() -> Pool {
     builder.build().expect("sound")
 }
 
-/// How many pairs took how many nanoseconds; counted, as a sample that is written to fresh memory waits for a page.
-struct Histogram {
-    counts: Vec<u64>,
-    most: u64,
-}
-
-impl Histogram {
-    fn new() -> Self {
-        Self { counts: vec![0; 1 << 16], most: 0 }
-    }
-
-    fn add(&mut self, time: Duration) {
-        #[expect(clippy::cast_possible_truncation, reason = "it would have taken 500 years")]
-        let nanos = time.as_nanos() as u64;
-        self.most = self.most.max(nanos);
-        let last = self.counts.len() - 1;
-        self.counts[usize::try_from(nanos).map_or(last, |nanos| nanos.min(last))] += 1;
-    }
-
-    fn samples(&self) -> u64 {
-        self.counts.iter().sum()
-    }
-
-    /// The last of the counts stands for all above.
-    fn quantile(&self, share: f64) -> usize {
-        let wanted = self.samples() as f64 * share;
-        let mut below = 0;
-        let reaches = |count: &u64| {
-            below += count;
-            below as f64 >= wanted
-        };
-        self.counts.iter().position(reaches).unwrap_or(0)
-    }
-}
-
 /// Every get and drop of a thread that does nothing else: without a collection, and beside one.
 fn latencies(rounds: usize) -> [Histogram; 2] {
     static COLLECTING: AtomicBool = AtomicBool::new(false);
@@ -66,7 +32,7 @@ fn latencies(rounds: usize) -> [Histogram; 2] {
     let requests = {
         let pool = pool.clone();
         thread::spawn(move || {
-            let mut histograms = [Histogram::new(), Histogram::new()];
+            let mut histograms = [Histogram::default(), Histogram::default()];
             let mut then = Instant::now();
             while !OVER.load(Relaxed) {
                 let before = (COUNTING.load(Relaxed), COLLECTING.load(Relaxed));

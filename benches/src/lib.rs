@@ -16,6 +16,9 @@ pub mod draw;
 /// Rounds, interleaved over all contenders.
 pub mod contest;
 
+/// Many durations, of which only the distribution matters.
+pub mod histogram;
+
 /// Medians, and how they are shown.
 pub mod report;
 

@@ -1,0 +1,3 @@
+module millpond/benches/go
+
+go 1.22
