@@ -3,6 +3,7 @@ package main
 import (
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,6 +29,7 @@ func clearing() {
 		runtime.GC()
 		pauses = append(pauses, lastPause())
 	}
+	show("clear, pause, least", slices.Min(pauses))
 	show("clear, pause, p50", quantile(pauses, 0.5))
 	show("clear, pause, p95", quantile(pauses, 0.95))
 
@@ -50,6 +52,7 @@ func clearing() {
 	for kind, name := range [2]string{"", " without"} {
 		show("clear, pair"+name+", p50", requests.quantile(kind, 0.5))
 		show("clear, pair"+name+", p95", requests.quantile(kind, 0.95))
+		show("clear, longest pair"+name+", least", slices.Min(requests.longest[kind]))
 		show("clear, longest pair"+name+", p50", quantile(requests.longest[kind], 0.5))
 		show("clear, longest pair"+name+", p95", quantile(requests.longest[kind], 0.95))
 	}

@@ -64,10 +64,13 @@ pair, 8 T|pair, 8 T
 67 for 100 gets, 8 T|starvation, 8 T
 clear of 100 000: a pair beside it, p50, ns|clear, pair, p50
 clear of 100 000: a pair beside it, p95|clear, pair, p95
+each clear's longest pair, least|clear, longest pair, least
 each clear's longest pair, p50|clear, longest pair, p50
 each clear's longest pair, p95|clear, longest pair, p95
+the same time without a clear, least|clear, longest pair without, least
 the same time without a clear, p50|clear, longest pair without, p50
 the same time without a clear, p95|clear, longest pair without, p95
+pause by Go's runtime; our longest pair; least|clear, pause, least|clear, longest pair, least
 pause by Go's runtime; our longest pair; p50|clear, pause, p50|clear, longest pair, p50
 pause by Go's runtime; our longest pair; p95|clear, pause, p95|clear, longest pair, p95
 all of a clear, p50|clear, whole, p50
@@ -81,7 +84,7 @@ made per operation, by default, 2 T|expensive, 2 T, made|expensive by default, 2
 made per operation, by default, 8 T|expensive, 8 T, made|expensive by default, 8 T, made
 ROWS
 
-printf '\n| %-44s | %11s | %22s | %-19s |\n|:-%43s-|-%10s:|-%21s:|:%19s-|\n' 'ObjectPool beside sync.Pool' \
+printf '\n| %-46s | %11s | %22s | %-19s |\n|:-%45s-|-%11s:|-%22s:|:%20s-|\n' 'ObjectPool beside sync.Pool' \
     "Go $("$go" version | sed 's/.* go\([0-9.]*\).*/\1/')" "millpond, $(rustc -V | cut -d' ' -f1,2)" ratio '' '' '' '' | sed '3y/ /-/'
 awk '
     function middle(n,   i, j, t) {
@@ -99,7 +102,7 @@ awk '
         a = median(go); b = median(ours)
         for (n = 1; n <= count[go]; n++) sorted[n] = figure[go, n] > 0 ? figure[ours, n] / figure[go, n] : 1
         ratio = middle(count[go])
-        printf "| %-44s | %11s | %22s | %-19s |\n", $1, plain(a), plain(b),
+        printf "| %-46s | %11s | %22s | %-19s |\n", $1, plain(a), plain(b),
             sprintf("%.2f [%.2f..%.2f]", ratio, sorted[1], sorted[count[go]])
     }
 ' FS='["}:]+' "$dir/figures" FS='|' "$dir/rows"
