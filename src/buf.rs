@@ -210,7 +210,17 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
     #[inline]
     #[track_caller]
     pub fn reserve(&mut self, additional: usize) {
-        if let Err(error) = self.try_reserve(additional) {
+        if additional > self.capacity() - self.len {
+            self.reserve_slow(additional);
+        }
+    }
+
+    /// Apart, so that an error takes no room in each of the places that this is inlined into.
+    #[cold]
+    #[inline(never)]
+    #[track_caller]
+    fn reserve_slow(&mut self, additional: usize) {
+        if let Err(error) = self.grow(additional) {
             failed(error);
         }
     }
@@ -257,9 +267,9 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
     #[inline]
     #[track_caller]
     pub fn extend_from_slice(&mut self, bytes: &[u8]) {
-        if let Err(error) = self.try_extend_from_slice(bytes) {
-            failed(error);
-        }
+        self.reserve(bytes.len());
+        // SAFETY: there is room now.
+        unsafe { self.append(bytes) };
     }
 
     /// Appends `bytes`, all or none.
@@ -269,12 +279,22 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
     #[inline]
     pub fn try_extend_from_slice(&mut self, bytes: &[u8]) -> Result<(), GetError> {
         self.try_reserve(bytes.len())?;
+        // SAFETY: there is room now.
+        unsafe { self.append(bytes) };
+        Ok(())
+    }
+
+    /// Appends `bytes` where there is room for them.
+    ///
+    /// # Safety
+    /// `bytes.len()` is at most `capacity - len`.
+    #[inline]
+    unsafe fn append(&mut self, bytes: &[u8]) {
         // SAFETY: there is room for `bytes.len()` more, so `len` is inside the block.
         let end = unsafe { self.ptr.as_ptr().add(self.len) };
         // SAFETY: as above; `bytes` cannot lie in a block that is borrowed mutably.
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), end, bytes.len()) };
         self.len += bytes.len();
-        Ok(())
     }
 
     /// Makes the length `len`, with copies of `value` where it grows.
