@@ -10,6 +10,7 @@ use std::thread;
 use common::flaky::Flaky;
 use common::ledger::Ledger;
 use common::odd::Odd;
+use common::threads;
 use millpond::alloc::{Allocator, FromGlobalAlloc, Global};
 use millpond::{Builder, Collect, GetError, Pool, PoolBuf, Recycle};
 
@@ -61,7 +62,7 @@ fn live<A: Allocator + Send + Sync + 'static>(pool: &Pool<A>, align: usize) -> R
     }
     let foreign: Vec<_> = held.drain(..4).collect();
     thread::scope(|scope| {
-        scope.spawn(|| drop(foreign));
+        scope.spawn(|| drop(foreign)).join().unwrap();
         scope.spawn(|| pool.try_get(4 * KIB).and_then(|mut buf| write(&mut buf, 3 * KIB))).join().unwrap()
     })?;
     assert!(pool.stats().idle_bytes > 0);
@@ -98,7 +99,7 @@ fn over<A: Allocator + Send + Sync + 'static>(builder: impl Fn() -> Builder<A>) 
         (0..2).for_each(|_| live(&pool, align).unwrap());
         // Bounds that four threads do not meet; and only one collects at a time, so figures are for the end.
         let pool = builder().align(align).collect(Collect::Manual).recycle(Recycle::Always).build().unwrap();
-        thread::scope(|scope| {
+        threads::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for round in 0..3 {

@@ -6,10 +6,10 @@ mod common;
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Barrier;
-use std::thread;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use common::ledger::Ledger;
+use common::threads;
 use millpond::{Collect, Pool, PoolBuf, Recycle};
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -75,7 +75,7 @@ fn the_block_goes_back_on_any_thread_also_when_the_pool_is_gone() {
             Some(pool)
         };
         let barrier = Barrier::new(4);
-        thread::scope(|scope| {
+        threads::scope(|scope| {
             for i in 0..4 {
                 let (parts, barrier) = (parts.clone(), &barrier);
                 scope.spawn(move || {

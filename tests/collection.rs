@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::ledger::Ledger;
-use common::pool;
+use common::{pool, threads};
 use millpond::{Collect, CollectorState, Pool, Recycle};
 
 /// G5.
@@ -80,7 +80,7 @@ fn every_threads_blocks_are_collected() {
     let ledger = Ledger::new();
     let pool = pool(&ledger);
     let (asleep, wake) = (std::sync::Barrier::new(9), std::sync::Barrier::new(9));
-    std::thread::scope(|scope| {
+    threads::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
                 drop((0..20).map(|_| pool.get(2000)).collect::<Vec<_>>());
@@ -96,7 +96,7 @@ fn every_threads_blocks_are_collected() {
         assert_eq!(ledger.live(), 0);
         wake.wait();
     });
-    std::thread::scope(|scope| {
+    threads::scope(|scope| {
         scope.spawn(|| drop(pool.get(2000)));
     });
     assert_eq!(ledger.live(), 1);

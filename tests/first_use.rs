@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier};
 
 use common::ledger::Ledger;
+use common::threads;
 use millpond::alloc::{AllocError, Allocator};
 use millpond::{Collect, Pool, Recycle};
 
@@ -60,7 +61,7 @@ fn racing_first_uses_make_one_pool() {
     for _ in 0..500 {
         let (pool, dropped) = new(&ledger);
         let (start, held) = (Barrier::new(THREADS), Barrier::new(THREADS));
-        std::thread::scope(|scope| {
+        threads::scope(|scope| {
             for n in 0..THREADS {
                 let (pool, start, held) = (&pool, &start, &held);
                 scope.spawn(move || {

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::ledger::Ledger;
+use common::threads;
 use millpond::alloc::{AllocError, Allocator};
 use millpond::{Collect, GetError, Pool, Recycle};
 
@@ -36,7 +37,7 @@ fn idle_blocks_are_purged_before_the_limit_fails_a_get() {
     let ledger = Ledger::with_limit(MIB);
     let pool =
         Pool::builder_in(ledger.clone()).limit(MIB).collect(Collect::Manual).recycle(Recycle::Always).build().unwrap();
-    std::thread::scope(|scope| {
+    threads::scope(|scope| {
         scope.spawn(|| drop((0..100).map(|_| pool.get(4096)).collect::<Vec<_>>()));
     });
     assert!(ledger.live_bytes() > MIB / 4);
@@ -92,7 +93,7 @@ fn growth_at_the_limit_of_a_closed_pool_leaves_it_closed() {
         let allocator = Hooked { ledger: ledger.clone(), hook: Arc::default(), _alive: dropped.clone() };
         let pool = Pool::builder_in(allocator).limit(MIB).collect(Collect::Manual).build().unwrap();
         let mut bufs: Vec<_> = (0..2).map(|_| pool.get(300 << 10)).collect();
-        std::thread::scope(|scope| {
+        threads::scope(|scope| {
             for buf in &mut bufs {
                 scope.spawn(|| (0..10).for_each(|_| assert!(buf.try_reserve(700 << 10).is_err())));
             }
@@ -141,7 +142,7 @@ fn the_idle_limit_holds() {
             .build()
             .unwrap();
         for _ in 0..3 {
-            std::thread::scope(|scope| {
+            threads::scope(|scope| {
                 for _ in 0..6 {
                     scope.spawn(|| {
                         let sizes = [256, 1000, 4096, 20_000, MIB, 4 * MIB];
@@ -238,7 +239,7 @@ fn idle_memory_is_no_reason_to_fail_beside_other_collections() {
         .build()
         .unwrap();
     let failures = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
+    threads::scope(|scope| {
         for thread in 0..THREADS {
             let (pool, failures) = (&pool, &failures);
             scope.spawn(move || {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use common::ledger::Ledger;
-use common::wait_until;
+use common::{threads, wait_until};
 use millpond::{Collect, CollectorState, Pool, Recycle};
 
 const POOLS: usize = 10_000;
@@ -69,8 +69,8 @@ fn make_use_and_drop(pools: usize, threads: usize, collect: Collect) {
         wait_until("every pool is freed", || ledger.clones() == 1);
         ledger.assert_empty();
     };
-    std::thread::scope(|scope| {
-        (1..threads).for_each(|_| _ = scope.spawn(some));
+    threads::scope(|scope| {
+        (1..threads).for_each(|_| scope.spawn(some));
         some();
     });
     // The background thread ends when its list is empty, so nothing is left on that either.

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use common::ledger::Ledger;
 use common::pool;
 use common::process::alone;
+use common::threads;
 use millpond::Pool;
 use seccomp::{ALL_THREADS, filter};
 
@@ -46,7 +47,7 @@ fn beside_requests(pool: &Pool<Ledger>, mut meanwhile: impl FnMut()) {
 /// One thread goes in and out of its slot, another looks into it: a fence that is missing shows, in a release build, as a
 /// block in two hands.
 fn collect_beside_an_owner_for_a_second(pool: &Pool<Ledger>) {
-    std::thread::scope(|scope| {
+    threads::scope(|scope| {
         let start = Instant::now();
         let second = move || start.elapsed() < Duration::from_secs(1);
         scope.spawn(move || {
@@ -68,7 +69,7 @@ fn leave_idle(pool: &Pool<Ledger>) {
         drop((0..100).map(|_| pool.get(3000)).collect::<Vec<_>>());
         barrier.wait();
     };
-    std::thread::scope(|scope| {
+    threads::scope(|scope| {
         scope.spawn(leave);
         scope.spawn(leave);
         leave();

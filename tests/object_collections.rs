@@ -5,11 +5,10 @@
 mod common;
 
 use std::sync::Barrier;
-use std::thread;
 use std::time::Duration;
 
 use common::census::Census;
-use common::wait_until;
+use common::{threads, wait_until};
 use millpond::{Collect, CollectorState, ObjectPool};
 
 /// More than a thread keeps, so that some are in the depot.
@@ -83,7 +82,7 @@ fn a_purge_reaches_every_thread() {
     let census = Census::default();
     let pool = census.pool();
     let (used, purged) = (Barrier::new(5), Barrier::new(5));
-    thread::scope(|scope| {
+    threads::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 burst(&pool, 10);
@@ -92,7 +91,7 @@ fn a_purge_reaches_every_thread() {
                 assert!(pool.try_take().is_none());
             });
         }
-        thread::scope(|ended| drop(ended.spawn(|| burst(&pool, 10))));
+        threads::scope(|ended| ended.spawn(|| burst(&pool, 10)));
         used.wait();
         let purged_objects = pool.purge();
         assert_eq!((purged_objects.blocks(), purged_objects.slots_skipped, census.live()), (census.made(), 0, 0));

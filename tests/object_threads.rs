@@ -10,6 +10,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 
 use common::census::{Census, Object};
+use common::threads;
 use millpond::objects::Given;
 use millpond::{Collect, ObjectPool, Pooled, Recycle};
 
@@ -30,7 +31,7 @@ fn tagged_objects_are_in_one_hand() {
     let pool = census.pool();
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
-        scope.spawn(|| {
+        let collector = scope.spawn(|| {
             while !done.load(SeqCst) {
                 pool.collect();
                 thread::yield_now();
@@ -46,6 +47,7 @@ fn tagged_objects_are_in_one_hand() {
             .collect();
         users.into_iter().for_each(|user| user.join().unwrap());
         done.store(true, SeqCst);
+        collector.join().unwrap();
     });
     let objects = pool.stats().objects;
     assert_eq!((objects.misses, objects.in_use), (census.made() as u64, 0), "{objects}");
@@ -88,7 +90,7 @@ fn what_one_puts_is_taken_exactly_once() {
         None => false,
     };
     let by_owner = AtomicUsize::new(0);
-    thread::scope(|scope| {
+    threads::scope(|scope| {
         for _ in 0..TAKERS {
             scope.spawn(|| {
                 // What the putter keeps to itself is its own to take.
@@ -125,7 +127,7 @@ fn a_consumer_feeds_its_producer() {
     let pool = census.pool();
     let (send, receive) = channel::<Pooled<Object>>();
     let (back, again) = channel();
-    thread::scope(|scope| {
+    threads::scope(|scope| {
         scope.spawn(move || {
             for (count, mut object) in receive.into_iter().enumerate() {
                 object.let_go(count);
@@ -155,7 +157,7 @@ fn objects_in_the_locals_of_threads_that_end() {
     let pool = census.pool();
     for first_used in [true, false] {
         for _ in 0..if cfg!(miri) { 2 } else { 50 } {
-            thread::scope(|scope| {
+            threads::scope(|scope| {
                 let pool = &pool;
                 scope.spawn(move || {
                     if first_used {
@@ -181,8 +183,8 @@ fn a_pool_closes_while_objects_come_back() {
         let census = Census::default();
         let pool = census.pool();
         let held: Vec<Vec<_>> = (0..4).map(|_| (0..20).map(|_| pool.get()).collect()).collect();
-        thread::scope(|scope| {
-            held.into_iter().for_each(|held| drop(scope.spawn(|| drop(held))));
+        threads::scope(|scope| {
+            held.into_iter().for_each(|held| scope.spawn(|| drop(held)));
             drop(pool);
         });
         census.assert_empty();

@@ -4,7 +4,7 @@
 mod common;
 
 use common::ledger::Ledger;
-use common::{class_size, pool};
+use common::{class_size, pool, threads};
 use millpond::{Collect, Pool, Recycle};
 
 const SMALL: usize = 4096;
@@ -38,7 +38,7 @@ fn what_small_traffic_needs_is_left_after_two_collections() {
                 // Dropped here, and elsewhere.
                 let [here, elsewhere] = [(); 2].map(|()| pool.get(huge));
                 drop(here);
-                std::thread::scope(|scope| _ = scope.spawn(|| drop(elsewhere)));
+                threads::scope(|scope| scope.spawn(|| drop(elsewhere)));
                 since = 0;
             }
             small_requests(&pool, COLLECT_EVERY / 2);
@@ -118,7 +118,7 @@ fn blocks_above_the_largest_class_are_never_retained() {
         assert_eq!(ledger.live_bytes(), HELD * SMALL + oversize);
         // From oversize to oversize.
         grown.resize(4 * HUGE, 1);
-        std::thread::scope(|scope| _ = scope.spawn(|| drop(grown)));
+        threads::scope(|scope| scope.spawn(|| drop(grown)));
         assert_eq!(ledger.live_bytes(), HELD * SMALL, "{}", pool.stats());
     }
     assert_eq!(pool.stats().idle_bytes, HELD * SMALL);

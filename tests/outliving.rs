@@ -7,7 +7,7 @@ use std::thread::spawn;
 use std::time::Duration;
 
 use common::ledger::Ledger;
-use common::pool;
+use common::{pool, threads};
 use millpond::{Collect, Pool, PoolBuf, Recycle};
 
 /// One of every way in which a block is held: by a magazine's class, by one too large for a magazine, and oversize.
@@ -49,7 +49,7 @@ fn many_threads_drop_them_at_once() {
         let barrier = Barrier::new(8);
         let buffers: Vec<_> = (0..8).map(|_| one_of_each(&pool)).collect();
         drop(pool);
-        std::thread::scope(|scope| {
+        threads::scope(|scope| {
             for mut held in buffers {
                 let barrier = &barrier;
                 scope.spawn(move || {

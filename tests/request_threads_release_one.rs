@@ -216,7 +216,7 @@ fn requests_do_not_do_the_work_of_a_collection() {
     drop((0..200).map(|_| pool.get(4096)).collect::<Vec<_>>());
     std::thread::scope(|scope| {
         // The book is the collector's first stop; it gets no further while we have it.
-        ledger.alone(|| {
+        let collector = ledger.alone(|| {
             let collector = scope.spawn(|| pool.purge());
             common::wait_until("the collector has begun", || pool.stats().idle_bytes < 200 * 4096);
             for _ in 0..50 {
@@ -225,7 +225,10 @@ fn requests_do_not_do_the_work_of_a_collection() {
                 assert_eq!(released_by(|| drop(buf)).1, []);
             }
             assert!(!collector.is_finished());
+            collector
         });
+        // A scope alone does not wait for the locals of its threads.
+        collector.join().unwrap();
     });
     drop(pool);
     ledger.assert_empty();

@@ -6,6 +6,7 @@ use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use common::ledger::Ledger;
+use common::threads;
 use millpond::{Builder, ClassStats, Collect, Collected, GetError, Pool, Recycle, Stats};
 
 const KIB: usize = 1 << 10;
@@ -278,7 +279,7 @@ fn the_books_balance_after_many_threads() {
         .collect(Collect::Background(Duration::from_millis(1)))
         .build()
         .unwrap();
-    std::thread::scope(|scope| {
+    threads::scope(|scope| {
         for thread in 0..4 {
             let pool = &pool;
             let (send, receive) = sync_channel(100);

@@ -11,7 +11,7 @@ use std::sync::mpsc::{TrySendError, sync_channel};
 use std::sync::{Arc, Barrier, OnceLock};
 
 use common::ledger::Ledger;
-use common::pool;
+use common::{pool, threads};
 use millpond::alloc::{AllocError, Allocator};
 use millpond::{Pool, PoolBuf};
 
@@ -56,7 +56,7 @@ fn no_block_is_ever_in_two_hands() {
     let ledger = Ledger::new();
     let pool = pool(&ledger);
     let (sends, receives): (Vec<_>, Vec<_>) = (0..THREADS).map(|_| sync_channel::<(u64, PoolBuf<Ledger>)>(32)).unzip();
-    std::thread::scope(|scope| {
+    threads::scope(|scope| {
         for (thread, receive) in (0..THREADS).zip(receives) {
             let (pool, next) = (pool.clone(), sends[usize::try_from(thread + 1).unwrap() % sends.len()].clone());
             scope.spawn(move || {
@@ -109,7 +109,7 @@ fn short_lived_threads_leave_no_more_than_the_bound() {
     let ledger = Ledger::new();
     let pool = pool(&ledger);
     for _ in 0..10_000 / 8 {
-        std::thread::scope(|scope| {
+        threads::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| drop([1, 4096, 4096, 100_000].map(|len| pool.get(len))));
             }

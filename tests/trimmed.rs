@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::ledger::Ledger;
+use common::threads;
 use millpond::alloc::{AllocError, Allocator};
 use millpond::{Builder, Collect, Collected, Freed, Pool, Recycle};
 
@@ -197,8 +198,8 @@ fn nobody_waits_for_it() {
     *ENTERED.lock().unwrap() = Some(send_entered);
     *LEAVE.lock().unwrap() = Some(receive_leave);
     drop(pool.get(4096));
-    thread::scope(|scope| {
-        scope.spawn(|| pool.purge());
+    threads::scope(|scope| {
+        scope.spawn(|| _ = pool.purge());
         entered.recv().unwrap();
         drop((0..100).map(|_| pool.get(4096)).collect::<Vec<_>>());
         assert!(pool.try_get(1 << 20).is_ok(), "the idle blocks are purged");

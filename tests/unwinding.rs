@@ -140,10 +140,11 @@ fn out_of_threads() {
         catch_unwind(AssertUnwindSafe(|| {
             let _held = pool.get(2000);
             std::thread::scope(|scope| {
-                let thread = scope.spawn(|| die(&pool, true));
-                scope.spawn(|| drop(pool.get(2000)));
+                let dying = scope.spawn(|| die(&pool, true));
+                let healthy = scope.spawn(|| drop(pool.get(2000)));
                 // Joined, as a scope does not wait for the destructors of a thread's locals.
-                thread.join().unwrap();
+                healthy.join().unwrap();
+                dying.join().unwrap();
             });
         }))
         .unwrap_err();

@@ -9,6 +9,7 @@ pub mod odd;
 pub mod ops;
 pub mod owners;
 pub mod process;
+pub mod threads;
 
 use std::time::{Duration, Instant};
 
