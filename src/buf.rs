@@ -5,6 +5,8 @@ mod cmp;
 #[cfg(feature = "bytes")]
 mod freeze;
 
+mod grow;
+
 mod read;
 
 mod traits;
@@ -19,6 +21,7 @@ use crate::alloc::{Allocator, Global};
 use crate::error::GetError;
 use crate::life::close::Core;
 use crate::raw::home::{Home, Lent};
+use crate::raw::poison::{poison, unpoison};
 use crate::raw::size_class::Rank;
 use crate::raw::wipe::wipe;
 use crate::tiers::backing::Bytes;
@@ -93,7 +96,17 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
             // An oversize block has the size that was asked for.
             None => NonZeroUsize::new(min).unwrap_or(NonZeroUsize::MIN),
         };
-        Self { ptr: lent.block, len: 0, cap, home: lent.home, pool: PhantomData }
+        // SAFETY: passed on.
+        unsafe { Self::empty(lent, cap) }
+    }
+
+    /// # Safety
+    /// The block has `cap` bytes, and nobody else has it nor its unit.
+    #[inline(always)]
+    unsafe fn empty(Lent { block, home }: Lent, cap: NonZeroUsize) -> Self {
+        let mut buf = Self { ptr: block, len: 0, cap, home, pool: PhantomData };
+        buf.resized(0);
+        buf
     }
 
     /// As [`new`](Self::new), where the thread itself has a block for it and there is no more to it.
@@ -103,10 +116,11 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
     #[inline(always)]
     pub(crate) unsafe fn new_local(core: NonNull<Core<Bytes<A>>>, min: usize) -> Option<Self> {
         // SAFETY: the caller keeps the core.
-        let Lent { block, home } = unsafe { Core::take_local(core, Rank::of(min))? };
+        let lent = unsafe { Core::take_local(core, Rank::of(min))? };
         // SAFETY: the unit keeps the home.
-        let cap = unsafe { home.as_ref() }.size();
-        Some(Self { ptr: block, len: 0, cap, home, pool: PhantomData })
+        let cap = unsafe { lent.home.as_ref() }.size();
+        // SAFETY: just lent, of that size.
+        Some(unsafe { Self::empty(lent, cap) })
     }
 
     /// How many bytes the buffer holds.
@@ -156,7 +170,9 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
     /// A pointer to the block, valid for writes of `capacity` bytes until the buffer grows or is dropped.
     #[inline]
     #[must_use]
-    pub const fn as_mut_ptr(&mut self) -> *mut u8 {
+    pub fn as_mut_ptr(&mut self) -> *mut u8 {
+        // SAFETY: (I2) the block is this buffer's.
+        unsafe { unpoison(self.ptr, self.capacity()) };
         self.ptr.as_ptr()
     }
 
@@ -172,10 +188,36 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
     #[inline]
     #[must_use]
     pub fn spare_capacity_mut(&mut self) -> &mut [MaybeUninit<u8>] {
-        // SAFETY: `len <= cap`, so this stays inside the block.
-        let spare = unsafe { self.ptr.as_ptr().add(self.len) };
+        let room = self.capacity() - self.len;
+        // SAFETY: there is so much room.
+        let spare = unsafe { self.spare(room) };
         // SAFETY: (I2) the block is this buffer's, and `MaybeUninit` asks nothing of its bytes.
-        unsafe { slice::from_raw_parts_mut(spare.cast(), self.capacity() - self.len) }
+        unsafe { slice::from_raw_parts_mut(spare.as_ptr().cast(), room) }
+    }
+
+    /// Where to write `count` bytes, before the length covers them.
+    ///
+    /// # Safety
+    /// There is room for as many.
+    #[inline(always)]
+    unsafe fn spare(&mut self, count: usize) -> NonNull<u8> {
+        // SAFETY: `len <= cap`, so this stays inside the block.
+        let spare = unsafe { self.ptr.add(self.len) };
+        // SAFETY: (I2) so many bytes of this buffer's block.
+        unsafe { unpoison(spare, count) };
+        spare
+    }
+
+    /// Every change of the length ends here.
+    #[inline(always)]
+    fn resized(&mut self, len: usize) {
+        self.len = len;
+        if cfg!(millpond_asan) {
+            // SAFETY: (I2) the block is this buffer's.
+            unsafe { poison(self.ptr, self.capacity()) };
+            // SAFETY: as above.
+            unsafe { unpoison(self.ptr, len) };
+        }
     }
 
     /// Declares the first `len` bytes initialised.
@@ -183,22 +225,22 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
     /// # Safety
     /// `len` is at most [`capacity`](Self::capacity), and the bytes below it have been written.
     #[inline]
-    pub const unsafe fn set_len(&mut self, len: usize) {
+    pub unsafe fn set_len(&mut self, len: usize) {
         debug_assert!(len <= self.capacity());
-        self.len = len;
+        self.resized(len);
     }
 
     /// Empties the buffer; the capacity stays.
     #[inline]
-    pub const fn clear(&mut self) {
-        self.len = 0;
+    pub fn clear(&mut self) {
+        self.resized(0);
     }
 
     /// Keeps the first `len` bytes; does nothing if there are fewer. The capacity stays.
     #[inline]
-    pub const fn truncate(&mut self, len: usize) {
+    pub fn truncate(&mut self, len: usize) {
         if len < self.len {
-            self.len = len;
+            self.resized(len);
         }
     }
 
@@ -245,18 +287,18 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
         if self.len == self.capacity() {
             self.reserve(1);
         }
-        // SAFETY: `len < cap`, so this is inside the block.
-        let end = unsafe { self.ptr.add(self.len) };
+        // SAFETY: `len < cap`.
+        let end = unsafe { self.spare(1) };
         // SAFETY: (I2) the block is this buffer's.
         unsafe { end.write(byte) };
-        self.len += 1;
+        self.resized(self.len + 1);
     }
 
     /// Takes the last byte.
     #[inline]
     pub fn pop(&mut self) -> Option<u8> {
         let last = self.as_slice().last().copied()?;
-        self.len -= 1;
+        self.resized(self.len - 1);
         Some(last)
     }
 
@@ -290,11 +332,11 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
     /// `bytes.len()` is at most `capacity - len`.
     #[inline]
     unsafe fn append(&mut self, bytes: &[u8]) {
-        // SAFETY: there is room for `bytes.len()` more, so `len` is inside the block.
-        let end = unsafe { self.ptr.as_ptr().add(self.len) };
+        // SAFETY: passed on.
+        let end = unsafe { self.spare(bytes.len()) };
         // SAFETY: as above; `bytes` cannot lie in a block that is borrowed mutably.
-        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), end, bytes.len()) };
-        self.len += bytes.len();
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), end.as_ptr(), bytes.len()) };
+        self.resized(self.len + bytes.len());
     }
 
     /// Makes the length `len`, with copies of `value` where it grows.
@@ -305,12 +347,12 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
     pub fn resize(&mut self, len: usize, value: u8) {
         if let Some(additional) = len.checked_sub(self.len) {
             self.reserve(additional);
-            // SAFETY: `len` before and after is inside the block.
-            let end = unsafe { self.ptr.as_ptr().add(self.len) };
-            // SAFETY: (I2) there is room for `additional` bytes from here on.
-            unsafe { ptr::write_bytes(end, value, additional) };
+            // SAFETY: there is room for as many.
+            let end = unsafe { self.spare(additional) };
+            // SAFETY: (I2) the block is this buffer's.
+            unsafe { end.write_bytes(value, additional) };
         }
-        self.len = len;
+        self.resized(len);
     }
 
     /// A copy outside the pool.
@@ -318,36 +360,14 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
     pub fn to_vec(&self) -> Vec<u8> {
         self.as_slice().to_vec()
     }
-
-    /// Moves to a block with room for `additional` more bytes.
-    #[cold]
-    #[inline(never)]
-    fn grow(&mut self, additional: usize) -> Result<(), GetError> {
-        let overflow = GetError::CapacityOverflow { requested: usize::MAX, max: isize::MAX as usize };
-        let needed = self.len.checked_add(additional).ok_or(overflow)?;
-        let target = needed.max(self.capacity().saturating_mul(2).min(isize::MAX as usize / 2));
-        // The new block first and the old one back afterwards: one unit is held at any time.
-        // Where doubling does not fit under the limit, what is needed may.
-        let again = |error| if target > needed { self.another(needed) } else { Err(error) };
-        let mut grown = self.another(target).or_else(again)?;
-        grown.try_extend_from_slice(self.as_slice())?;
-        core::mem::swap(self, &mut grown);
-        Ok(())
-    }
-
-    /// An empty buffer of the same pool.
-    fn another(&self, min: usize) -> Result<Self, GetError> {
-        // SAFETY: this buffer's unit keeps the home.
-        let core = unsafe { self.home.as_ref() }.pool().cast();
-        // SAFETY: it keeps the core as well.
-        unsafe { Self::new(core, min) }
-    }
 }
 
 impl<A: Allocator + Send + Sync + 'static> Drop for PoolBuf<A> {
     #[inline(always)]
     fn drop(&mut self) {
         let lent = Lent { block: self.ptr, home: self.home };
+        // SAFETY: (I2) the block is this buffer's.
+        unsafe { poison(self.ptr, self.capacity()) };
         // SAFETY: the block is this buffer's, and so is the unit; if it is stored neither is used again.
         if !unsafe { Core::<Bytes<A>>::store_local(lent) } {
             // SAFETY: the block is this buffer's, and so is the unit; neither is used again.
@@ -367,9 +387,15 @@ unsafe fn give_back<A: Allocator + Send + Sync + 'static>(lent: Lent, cap: usize
     let home = unsafe { *lent.home.as_ptr() };
     let core = home.pool().cast::<Core<Bytes<A>>>();
     // SAFETY: and the core.
-    if unsafe { core.as_ref() }.tiers.config.zero_on_return {
+    let tiers = unsafe { &core.as_ref().tiers };
+    tiers.strike_off(lent.block);
+    if tiers.config.zero_on_return {
         // SAFETY: (I2) the block is the caller's, of `cap` bytes.
+        unsafe { unpoison(lent.block, cap) };
+        // SAFETY: as above.
         unsafe { wipe(lent.block, cap) };
+        // SAFETY: as above.
+        unsafe { poison(lent.block, cap) };
         // SAFETY: passed on.
         if unsafe { Core::<Bytes<A>>::store_reset(lent) } {
             return;

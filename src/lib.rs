@@ -61,5 +61,5 @@ pub use crate::{
 pub use crate::{
     error::{BuildError, GetError, ReadError},
     pressure::Pressure,
-    stats::{ClassStats, Collected, CollectorState, Discarded, Freed, ObjectStats, Stats},
+    stats::{ClassStats, Collected, CollectorState, Discarded, Freed, ObjectStats, Outstanding, Site, Stats},
 };

@@ -19,7 +19,7 @@ use crate::life::root::Root;
 use crate::raw::config::{Collect, Config, Recycle};
 use crate::raw::contain::{Closure, contain};
 use crate::raw::slot::Reach;
-use crate::stats::{Collected, ObjectStats};
+use crate::stats::{Collected, ObjectStats, Outstanding};
 use crate::tiers::backing::objects::{OBJECT, Objects, Reset};
 
 pub use self::builder::ObjectBuilder;
@@ -165,6 +165,7 @@ impl<T: Send + 'static> ObjectPool<T> {
     /// # Panics
     /// If `make` does.
     #[inline(always)]
+    #[track_caller]
     pub fn try_get(&self) -> Result<Pooled<T>, GetError> {
         match self.take_local() {
             Some(object) => Ok(object),
@@ -174,6 +175,7 @@ impl<T: Send + 'static> ObjectPool<T> {
 
     #[cold]
     #[inline(never)]
+    #[track_caller]
     fn try_get_slow(&self) -> Result<Pooled<T>, GetError> {
         match self.take_slow() {
             Some(object) => Ok(object),
@@ -224,6 +226,7 @@ impl<T: Send + 'static, M> ObjectPool<T, M> {
     /// assert!(pool.try_take().is_some());
     /// ```
     #[inline(always)]
+    #[track_caller]
     pub fn try_take(&self) -> Option<Pooled<T>> {
         match self.take_local() {
             Some(object) => Some(object),
@@ -235,14 +238,16 @@ impl<T: Send + 'static, M> ObjectPool<T, M> {
     #[inline(always)]
     fn take_local(&self) -> Option<Pooled<T>> {
         // SAFETY: this handle keeps the core.
-        unsafe { Pooled::take_local(self.root.core()?) }
+        unsafe { Pooled::take_local(self.root.near()?) }
     }
 
     #[cold]
     #[inline(never)]
+    #[track_caller]
     fn take_slow(&self) -> Option<Pooled<T>> {
         // SAFETY: as above.
-        unsafe { Pooled::take(self.root.core()?) }
+        let object = unsafe { Pooled::take(self.root.core()?)? };
+        Some(object.noted_here())
     }
 
     /// Makes an object one of the pool's: it goes there when it is dropped.
@@ -264,19 +269,21 @@ impl<T: Send + 'static, M> ObjectPool<T, M> {
         contain(|| drop(self.count_adopted(object)));
     }
 
+    #[track_caller]
     fn count_adopted(&self, object: T) -> Result<Pooled<T>, GetError> {
         let adopted = self.try_adopt(object)?;
         adopted.count_adopted();
         Ok(adopted)
     }
 
+    #[track_caller]
     fn try_adopt(&self, object: T) -> Result<Pooled<T>, GetError> {
         let core = self.core_or_start()?;
         let boxed = Objects::boxed(object)?;
         // SAFETY: this handle keeps the core, and the block was just made for it.
         let lent = unsafe { Core::adopt(core, OBJECT, boxed.cast()) };
         // SAFETY: as above, and lent.
-        Ok(unsafe { Pooled::of(lent) })
+        Ok(unsafe { Pooled::<T>::of(lent) }.noted_here())
     }
 
     /// Collects once: drops the objects that nobody used through two collections. One that was used in between is kept.
@@ -308,6 +315,13 @@ impl<T: Send + 'static, M> ObjectPool<T, M> {
             },
             None => ObjectStats::default(),
         }
+    }
+
+    /// What is out, by the place in the program where it was gotten, taken or adopted: nothing, unless the builder said
+    /// [`track`](crate::ObjectBuilder::track). As [`Pool::outstanding`](crate::Pool::outstanding).
+    #[must_use]
+    pub fn outstanding(&self) -> Outstanding {
+        self.root.handle().and_then(|handle| handle.tiers().outstanding()).unwrap_or_default()
     }
 
     fn core_or_start(&self) -> Result<NonNull<Core<Objects<T>>>, GetError> {

@@ -16,7 +16,7 @@ use crate::raw::config::Config;
 use crate::raw::contain::contain;
 use crate::raw::home::Lent;
 use crate::raw::slot::Reach;
-use crate::stats::{Collected, Stats};
+use crate::stats::{Collected, Outstanding, Stats};
 use crate::tiers::backing::{Bytes, Trimmed};
 
 /// A pool of reusable byte buffers.
@@ -145,6 +145,7 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
     /// # Ok::<(), millpond::BuildError>(())
     /// ```
     #[inline(always)]
+    #[track_caller]
     pub fn try_get(&self, min_capacity: usize) -> Result<PoolBuf<A>, GetError> {
         match self.get_local(min_capacity) {
             Some(buf) => Ok(buf),
@@ -154,15 +155,19 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
 
     #[cold]
     #[inline(never)]
+    #[track_caller]
     fn try_get_slow(&self, min_capacity: usize) -> Result<PoolBuf<A>, GetError> {
         // SAFETY: just lent for as much.
         self.lend(min_capacity).map(|lent| unsafe { PoolBuf::of(lent, min_capacity) })
     }
 
+    #[track_caller]
     fn lend(&self, min_capacity: usize) -> Result<Lent, GetError> {
         let core = self.core_or_start()?;
         // SAFETY: this handle keeps the core.
-        unsafe { PoolBuf::lend(core, min_capacity) }
+        let lent = unsafe { PoolBuf::lend(core, min_capacity)? };
+        // SAFETY: just lent for as much, and the handle keeps the core.
+        Ok(unsafe { PoolBuf::noted(core, lent, min_capacity) })
     }
 
     #[inline]
@@ -174,7 +179,7 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
     #[inline(always)]
     fn get_local(&self, min_capacity: usize) -> Option<PoolBuf<A>> {
         // SAFETY: this handle keeps the core.
-        unsafe { PoolBuf::new_local(self.root.core()?, min_capacity) }
+        unsafe { PoolBuf::new_local(self.root.near()?, min_capacity) }
     }
 
     /// Collects once: frees what nobody used through two collections. A block that was used in between is kept.
@@ -216,6 +221,29 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
             },
             None => Stats::default(),
         }
+    }
+
+    /// What is out, by the place in the program where it was gotten: nothing, unless the builder said
+    /// [`track`](crate::Builder::track) or [`track_one_in`](crate::Builder::track_one_in).
+    ///
+    /// ```
+    /// let pool = millpond::Pool::builder().track(true).build()?;
+    /// let kept: Vec<_> = (0..3).map(|_| pool.get(1000)).collect();
+    /// let line = line!() - 1;
+    /// drop(pool.get(4096));
+    ///
+    /// let outstanding = pool.outstanding();
+    /// println!("{outstanding}");
+    /// let site = &outstanding.sites[0];
+    /// assert_eq!((outstanding.sites.len(), site.location.line(), site.count, site.bytes), (1, line, 3, 3 << 10));
+    /// # Ok::<(), millpond::BuildError>(())
+    /// ```
+    ///
+    /// # Cost
+    /// Copies all that is noted: for people, not for every request. Gets and drops of what is noted may wait for that.
+    #[must_use]
+    pub fn outstanding(&self) -> Outstanding {
+        self.root.handle().and_then(|handle| handle.tiers().outstanding()).unwrap_or_default()
     }
 
     /// What a clone of this one is. The first use makes the core.

@@ -3,6 +3,8 @@
 
 mod objects;
 
+mod outstanding;
+
 mod table;
 
 use core::time::Duration;
@@ -10,6 +12,7 @@ use core::time::Duration;
 use crate::pressure::Pressure;
 
 pub use self::objects::ObjectStats;
+pub use self::outstanding::{Outstanding, Site};
 
 /// What a pool has done and holds, from [`Pool::stats`](crate::Pool::stats).
 ///
@@ -140,7 +143,7 @@ pub struct ClassStats {
     pub trimmed: u64,
     /// Blocks freed by purges.
     pub purged: u64,
-    /// Blocks freed by a drop because the pool recycles none: [`Recycle::Never`](crate::Recycle::Never).
+    /// Blocks freed by a drop because the pool recycles none, or at the whim of chaos: [`Recycle`](crate::Recycle).
     pub passed: u64,
 }
 

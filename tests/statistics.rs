@@ -98,7 +98,7 @@ fn what_went_wrong_has_lines_of_its_own() {
     for line in [
         "gets at the limit: 8 failed, 0 saved by a purge",
         "discarded: 0 over budget, 6 bucket full, 0 no depot",
-        "pass-through: 5 blocks freed by drops, none recycled",
+        "passed: 5 blocks freed by drops, as `recycle` says",
         "panics of the allocator, or of `trimmed`: 7",
     ] {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");

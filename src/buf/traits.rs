@@ -57,12 +57,14 @@ impl<A: Allocator + Send + Sync + 'static> Clone for PoolBuf<A> {
     ///
     /// # Panics
     /// As [`Pool::get`](crate::Pool::get).
+    #[track_caller]
     fn clone(&self) -> Self {
         let copied = self.another(self.len()).and_then(|mut copy| {
             copy.try_extend_from_slice(self)?;
             Ok(copy)
         });
-        copied.unwrap_or_else(|error| failed(error))
+        let copy = copied.unwrap_or_else(|error| failed(error));
+        copy.noted_here()
     }
 
     fn clone_from(&mut self, source: &Self) {

@@ -12,6 +12,7 @@ use core::ptr::NonNull;
 use crate::alloc::{Allocator, empty};
 use crate::error::GetError;
 use crate::life::close::Core;
+use crate::raw::poison::{poison, unpoison};
 use crate::raw::size_class::{Class, Rank};
 use crate::raw::thread_id;
 use crate::raw::wipe::wipe;
@@ -28,6 +29,8 @@ impl<A: Allocator + Send + Sync + 'static> Core<Bytes<A>> {
             if let Some(lent) = unsafe { Self::take_local(core, Rank::of(layout.size())) } {
                 // SAFETY: the unit keeps the home.
                 let size = unsafe { lent.home.as_ref() }.size();
+                // SAFETY: (I2) just lent, of that size.
+                unsafe { unpoison(lent.block, size.get()) };
                 return Ok(NonNull::slice_from_raw_parts(lent.block, size.get()));
             }
         }
@@ -52,8 +55,10 @@ impl<A: Allocator + Send + Sync + 'static> Core<Bytes<A>> {
             // SAFETY: passed on.
             let block = unsafe { Self::get(core, class)? }.block;
             let size = this.tiers.config.classes.size(class);
+            // SAFETY: (I2) just gotten, of that size.
+            unsafe { unpoison(block, size) };
             if zeroed {
-                // SAFETY: (I2) just gotten, of that size.
+                // SAFETY: as above.
                 unsafe { block.write_bytes(0, size) };
             }
             return Ok(NonNull::slice_from_raw_parts(block, size));
@@ -74,7 +79,9 @@ impl<A: Allocator + Send + Sync + 'static> Core<Bytes<A>> {
     pub(crate) unsafe fn deallocate(core: NonNull<Self>, block: NonNull<u8>, layout: Layout) {
         // SAFETY: the handle keeps the core.
         let tiers = unsafe { &core.as_ref().tiers };
-        let short = tiers.config.pools(layout) && !tiers.config.zero_on_return;
+        let short = tiers.config.pools(layout) && tiers.drop_is_short;
+        // SAFETY: (I2) the block is the caller's, of so many bytes at least.
+        unsafe { poison(block, layout.size()) };
         // SAFETY: (I2) the block is the caller's, and of that length's class: no magazine is there for a larger one.
         if !(short && unsafe { tiers.store_near(thread_id::current(), Rank::of(layout.size()), block) }) {
             // SAFETY: passed on.
@@ -90,14 +97,20 @@ impl<A: Allocator + Send + Sync + 'static> Core<Bytes<A>> {
         // SAFETY: the handle keeps the core.
         let this = unsafe { core.as_ref() };
         let class = this.class_of(layout);
+        let size = class.map_or(layout.size(), |class| this.tiers.config.classes.size(class));
+        // SAFETY: (I2) the block is the caller's, of that size.
+        unsafe { unpoison(block, size) };
         if this.tiers.config.zero_on_return {
-            let size = class.map_or(layout.size(), |class| this.tiers.config.classes.size(class));
-            // SAFETY: (I2) the block is the caller's, of that size.
+            // SAFETY: as above.
             unsafe { wipe(block, size) };
         }
         match class {
-            // SAFETY: passed on.
-            Some(class) => unsafe { Self::put(core, class, block) },
+            Some(class) => {
+                // SAFETY: as above.
+                unsafe { poison(block, size) };
+                // SAFETY: passed on.
+                unsafe { Self::put(core, class, block) };
+            }
             None if layout.size() == 0 => {}
             // SAFETY: (I1) passed on. A panic of the allocator stops here, as this may be a drop (I10).
             None => this.tiers.catch(|| unsafe { this.tiers.backing.release_direct(layout, block) }),

@@ -32,8 +32,10 @@ use crate::life::close::Core;
 use crate::life::close::Handle;
 #[cfg(feature = "arena")]
 use crate::raw::bump::Bump;
+use crate::raw::chaos::Whim;
 use crate::raw::config::Collect;
 use crate::raw::home::Lent;
+use crate::raw::poison::unpoison;
 use crate::raw::size_class::{Class, Rank};
 use crate::raw::slot::Reach;
 use crate::raw::thread_id;
@@ -174,10 +176,39 @@ impl<B: Backing> Core<B> {
     /// # Safety
     /// The caller owns the block, which `get` handed out for this class, and gives its unit up.
     pub(crate) unsafe fn put(core: NonNull<Self>, class: Class, block: NonNull<u8>) {
-        // SAFETY: passed on: the unit keeps the core until it is counted back.
-        let last = unsafe { Tiers::put(Self::tiers_of(core), thread_id::current(), class, block) };
+        let tiers = Self::tiers_of(core);
+        // SAFETY: the unit keeps the core.
+        let last = if unsafe { core.as_ref() }.tiers.chaos.is_some() && unsafe { Self::is_discarded(core) } {
+            // SAFETY: passed on: the unit keeps the core until it is counted back.
+            unsafe { Tiers::pass(tiers, class, block) }
+        } else {
+            // SAFETY: as above.
+            unsafe { Tiers::put(tiers, thread_id::current(), class, block) }
+        };
         // SAFETY: passed on.
         unsafe { Self::end(core, last) };
+    }
+
+    /// What chaos does before a block comes back; whether it is to be released.
+    ///
+    /// # Safety
+    /// The caller holds a handle or a unit.
+    #[cold]
+    #[inline(never)]
+    unsafe fn is_discarded(core: NonNull<Self>) -> bool {
+        // SAFETY: the caller's handle or unit keeps the core.
+        let Some(chaos) = (unsafe { &core.as_ref().tiers.chaos }) else { return false };
+        let reach = match chaos.whim() {
+            Whim::Keep => return false,
+            Whim::Discard => return true,
+            Whim::Collect => Reach::Idle,
+            Whim::Purge => Reach::All,
+        };
+        // SAFETY: passed on. Collecting needs a handle.
+        if let Some(handle) = unsafe { Self::upgrade(core) } {
+            handle.tiers().collect_and_trim(reach);
+        }
+        false
     }
 
     /// Counts a block out that is released while it is in use, and its unit with it.
@@ -263,6 +294,8 @@ impl<A: Allocator + Send + Sync + 'static> Core<Bytes<A>> {
         {
             // SAFETY: the unit keeps the core.
             let this = unsafe { core.as_ref() };
+            // SAFETY: (I2) the block is the caller's.
+            unsafe { unpoison(block, size) };
             // SAFETY: (I1) passed on.
             this.tiers.catch(|| unsafe { this.tiers.backing.release_oversize(size, block) });
         }

@@ -13,12 +13,21 @@ use crate::tiers::backing::Backing;
 pub(crate) struct Root<B: Backing> {
     /// From `Handle::into_raw`; null until the first use.
     core: AtomicPtr<Core<B>>,
+    /// The same, but null for good where each get is to be looked at: in a pool that tracks.
+    near: AtomicPtr<Core<B>>,
 }
 
 impl<B: Backing> Root<B> {
     /// Of a pool that was never used.
     pub(crate) const fn new() -> Self {
-        Self { core: AtomicPtr::new(ptr::null_mut()) }
+        Self { core: AtomicPtr::new(ptr::null_mut()), near: AtomicPtr::new(ptr::null_mut()) }
+    }
+
+    /// Where gets may take the short way; kept by this root.
+    #[inline(always)]
+    pub(crate) fn near(&self) -> Option<NonNull<Core<B>>> {
+        // Acquire: pairs with the Release of `plant`.
+        NonNull::new(self.near.load(Ordering::Acquire))
     }
 
     /// Kept by this root.
@@ -39,7 +48,13 @@ impl<B: Backing> Root<B> {
         let core = handle.into_raw();
         // Release: pairs with the Acquire of every other use. Acquire: pairs with the Release of a faster first use.
         match self.core.compare_exchange(ptr::null_mut(), core.as_ptr(), Ordering::Release, Ordering::Acquire) {
-            Ok(_) => (core, None),
+            Ok(_) => {
+                // SAFETY: this root keeps it.
+                let near = near(unsafe { core.as_ref() });
+                // Release: pairs with the Acquire of `near`. Until then gets take the long way.
+                self.near.store(near, Ordering::Release);
+                (core, None)
+            }
             Err(faster) => {
                 // SAFETY: from `into_raw`, and never published.
                 let slower = unsafe { Handle::unmake(core) };
@@ -55,8 +70,15 @@ impl<B: Backing> UnwindSafe for Root<B> {}
 
 impl<B: Backing> From<Handle<B>> for Root<B> {
     fn from(handle: Handle<B>) -> Self {
-        Self { core: AtomicPtr::new(handle.into_raw().as_ptr()) }
+        let core = handle.into_raw();
+        // SAFETY: the handle, which is this root's from now on, keeps it.
+        let near = near(unsafe { core.as_ref() });
+        Self { core: AtomicPtr::new(core.as_ptr()), near: AtomicPtr::new(near) }
     }
+}
+
+fn near<B: Backing>(core: &Core<B>) -> *mut Core<B> {
+    if core.tiers.tracks.is_none() { ptr::from_ref(core).cast_mut() } else { ptr::null_mut() }
 }
 
 impl<B: Backing> Drop for Root<B> {

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::clear::cleared;
 use super::{Clear, Given, Making, ObjectPool, Verdict, reset_by};
-use crate::builder::{at_least, sound};
+use crate::builder::{at_least, sound, tracked};
 use crate::error::BuildError;
 use crate::raw::config::{Collect, Config, Recycle};
 use crate::tiers::backing::objects::Reset;
@@ -33,6 +33,7 @@ pub struct ObjectBuilder<T, M = Making<T>> {
     max_idle: usize,
     collect: Collect,
     recycle: Recycle,
+    track: Option<u32>,
 }
 
 impl<T: Send + 'static> ObjectPool<T> {
@@ -57,6 +58,7 @@ impl<T: Send + 'static, M> ObjectBuilder<T, M> {
             max_idle: Config::DEFAULT_MAX_IDLE,
             collect: Collect::Background(Config::DEFAULT_INTERVAL),
             recycle: Recycle::Auto,
+            track: None,
         }
     }
 
@@ -95,6 +97,17 @@ impl<T: Send + 'static, M> ObjectBuilder<T, M> {
         self
     }
 
+    /// Whether to note, for every object that is out, where in the program it was gotten: [`ObjectPool::outstanding`]. As
+    /// [`Builder::track`](crate::Builder::track). Default: no.
+    pub fn track(self, yes: bool) -> Self {
+        Self { track: yes.then_some(1), ..self }
+    }
+
+    /// As [`track`](Self::track), for one get in so many; see [`Builder::track_one_in`](crate::Builder::track_one_in).
+    pub fn track_one_in(self, gets: u32) -> Self {
+        Self { track: Some(gets), ..self }
+    }
+
     /// The pool. Nothing is allocated until its first get.
     ///
     /// # Errors
@@ -102,7 +115,8 @@ impl<T: Send + 'static, M> ObjectBuilder<T, M> {
     pub fn build(self) -> Result<ObjectPool<T, M>, BuildError> {
         at_least("max_idle", self.max_idle, 1)?;
         sound(self.collect)?;
-        let config = Config::of_objects(self.max_idle, self.collect, self.recycle);
+        let mut config = Config::of_objects(self.max_idle, self.collect, self.recycle);
+        config.track = tracked(self.track)?;
         Ok(ObjectPool::seeded(self.make, config, self.reset))
     }
 }
@@ -121,6 +135,7 @@ impl<T, M: fmt::Debug> fmt::Debug for ObjectBuilder<T, M> {
             .field("max_idle", &self.max_idle)
             .field("collect", &self.collect)
             .field("recycle", &self.recycle)
+            .field("track", &self.track)
             .finish()
     }
 }

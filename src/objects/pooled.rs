@@ -5,13 +5,14 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut};
-use core::panic::{RefUnwindSafe, UnwindSafe};
+use core::panic::{Location, RefUnwindSafe, UnwindSafe};
 use core::ptr::NonNull;
 use std::thread;
 
 use crate::life::close::Core;
 use crate::raw::counters::add;
 use crate::raw::home::{Home, Lent};
+use crate::raw::poison::{poison, unpoison};
 use crate::raw::size_class::Rank;
 use crate::tiers::backing::Backing;
 use crate::tiers::backing::objects::{OBJECT, Objects};
@@ -48,6 +49,8 @@ impl<T: Send + 'static> Pooled<T> {
     /// The block is an object's, and the caller owns it and its unit.
     #[inline(always)]
     pub(crate) unsafe fn of(Lent { block, home }: Lent) -> Self {
+        // SAFETY: (I2) passed on.
+        unsafe { unpoison(block, size_of::<T>()) };
         Self { object: block.cast(), home, owns: PhantomData }
     }
 
@@ -86,12 +89,24 @@ impl<T: Send + 'static> Pooled<T> {
     #[must_use = "dropped, it is lost to the pool"]
     pub fn detach(self) -> T {
         let this = ManuallyDrop::new(self);
+        // SAFETY: the unit keeps the core.
+        unsafe { this.core().as_ref() }.tiers.strike_off(this.object.cast());
         // SAFETY: (I2) the object is this one's, which ends here.
         let object = unsafe { Objects::unboxed(this.object) };
         add(&this.objects().figures.detached);
         // SAFETY: its block has ended, and the unit ends here.
         unsafe { Core::forget(this.core(), OBJECT) };
         object
+    }
+
+    /// The same, noted as the caller's if that is wanted.
+    #[track_caller]
+    pub(crate) fn noted_here(mut self) -> Self {
+        let lent = Lent { block: self.object.cast(), home: self.home };
+        // SAFETY: the unit keeps the core.
+        let tiers = unsafe { &self.core().as_ref().tiers };
+        self.home = tiers.noted(lent, size_of::<T>(), Location::caller()).home;
+        self
     }
 
     /// Somebody else had made the object.
@@ -116,6 +131,8 @@ impl<T: Send + 'static> Drop for Pooled<T> {
     #[inline(always)]
     fn drop(&mut self) {
         let lent = Lent { block: self.object.cast(), home: self.home };
+        // SAFETY: (I2) the object is this one's.
+        unsafe { poison(lent.block, size_of::<T>()) };
         // SAFETY: (I2) the object is this one's, and so is the unit; if it is stored neither is used again.
         if thread::panicking() || !unsafe { Core::<Objects<T>>::store_local(lent) } {
             // SAFETY: as above.
@@ -135,15 +152,32 @@ unsafe fn give_back<T: Send + 'static>(Lent { block, home }: Lent) {
     // SAFETY: and the core.
     let objects = unsafe { &core.as_ref().tiers.backing };
     // SAFETY: (I2) the object is the caller's.
+    unsafe { unpoison(block, size_of::<T>()) };
+    // SAFETY: as above.
     if !objects.takes_back(unsafe { block.cast().as_mut() }) {
         // SAFETY: passed on.
         return unsafe { refuse(core, block.cast()) };
     }
+    // SAFETY: as above.
+    unsafe { poison(block, size_of::<T>()) };
     // SAFETY: passed on.
     if !unsafe { Core::<Objects<T>>::store_reset(Lent { block, home }) } {
         // SAFETY: passed on.
-        unsafe { Core::put(core, OBJECT, block) };
+        unsafe { give_back_slow(core, block) };
     }
+}
+
+/// Where the thread's own magazine does not take it.
+///
+/// # Safety
+/// As for `give_back`.
+#[cold]
+#[inline(never)]
+unsafe fn give_back_slow<T: Send + 'static>(core: NonNull<Core<Objects<T>>>, block: NonNull<u8>) {
+    // SAFETY: the unit keeps the core.
+    unsafe { core.as_ref() }.tiers.strike_off(block);
+    // SAFETY: passed on.
+    unsafe { Core::put(core, OBJECT, block) };
 }
 
 /// Drops an object that its pool does not take back.
@@ -157,6 +191,7 @@ unsafe fn refuse<T: Send + 'static>(core: NonNull<Core<Objects<T>>>, object: Non
         // SAFETY: the unit keeps the core.
         let tiers = unsafe { &core.as_ref().tiers };
         add(&tiers.backing.figures.refused);
+        tiers.strike_off(object.cast());
         // SAFETY: (I1, I2) passed on.
         tiers.catch(|| unsafe { tiers.backing.release(OBJECT, object.cast()) });
     }

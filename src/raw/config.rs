@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use core::alloc::Layout;
+use core::num::NonZeroU32;
 use core::time::Duration;
 
 use crate::pressure::Signal;
@@ -44,6 +45,11 @@ pub enum Recycle {
     Always,
     /// Pass-through: every get allocates, every drop frees.
     Never,
+    /// As `Always`, but nothing can be relied on: a quarter of the drops free their block, some collect or purge first, and each
+    /// cache has room for a few blocks only. The number is a seed; one thread that does the same things gets the same chaos. For tests and
+    /// fuzz targets, where bugs that need a block to come back and bugs that need it to be gone both show: see
+    /// [the guide](crate::docs::guide#pooling-without-hiding-bugs). Every drop takes a longer way, and may take as long as a collection.
+    Chaos(u64),
 }
 
 #[derive(Clone, Debug)]
@@ -65,6 +71,10 @@ pub(crate) struct Config {
     /// What tells that memory runs short; none: the system.
     pub(crate) pressure: Option<Signal>,
     pub(crate) recycle: bool,
+    /// The seed of [`Recycle::Chaos`].
+    pub(crate) chaos: Option<u64>,
+    /// Of so many gets one is noted, see `track`; none: no get is.
+    pub(crate) track: Option<NonZeroU32>,
 }
 
 impl Config {
@@ -88,6 +98,8 @@ impl Config {
         collect: Collect::Background(Self::DEFAULT_INTERVAL),
         pressure: None,
         recycle: Recycle::Auto.resolve(),
+        chaos: None,
+        track: None,
     };
 }
 
@@ -108,12 +120,14 @@ impl Config {
             collect,
             pressure: None,
             recycle: recycle.resolve(),
+            chaos: recycle.seed(),
+            track: None,
         }
     }
 
     /// Whether a drop has nothing to do but to store what it has, where its thread's magazine takes that.
     pub(crate) const fn drop_is_short(&self) -> bool {
-        !self.zero_on_return && !self.resets
+        !self.zero_on_return && !self.resets && self.chaos.is_none()
     }
 
     /// 64 KiB, or so much that 128 threads can have as much under a smaller limit.
@@ -138,9 +152,13 @@ impl Config {
 impl Recycle {
     pub(crate) const fn resolve(self) -> bool {
         match self {
-            Self::Always => true,
+            Self::Always | Self::Chaos(_) => true,
             Self::Never => false,
             Self::Auto => !cfg!(any(miri, fuzzing)),
         }
+    }
+
+    pub(crate) const fn seed(self) -> Option<u64> {
+        if let Self::Chaos(seed) = self { Some(seed) } else { None }
     }
 }

@@ -13,8 +13,8 @@ pub(crate) enum Why {
     Trimmed,
     /// A purge took all that is idle.
     Purged,
-    /// The pool is closed, or does not recycle.
-    Closed,
+    /// The pool is closed, does not recycle, or chaos would have it so.
+    Passed,
     /// It was in use, and does not come back; the backing counts why.
     InUse,
 }
@@ -91,7 +91,7 @@ impl Counters {
             Why::Discarded(NoRoom::Depot) => add(&counters.no_depot),
             Why::Trimmed => add(&counters.trimmed),
             Why::Purged => add(&counters.purged),
-            Why::Closed => add(&counters.passed),
+            Why::Passed => add(&counters.passed),
             Why::InUse => {}
         }
     }

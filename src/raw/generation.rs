@@ -164,7 +164,7 @@ impl Generation {
 
 /// Cells for a bucket that is to hold so many blocks: twice what full batches need, as not every batch is full.
 fn cells_for(blocks: usize) -> usize {
-    (blocks / (BATCH / 2)).clamp(CELLS.0, CELLS.1)
+    if blocks == 0 { 1 } else { (blocks / (BATCH / 2)).clamp(CELLS.0, CELLS.1) }
 }
 
 impl Drop for Generation {

@@ -4,6 +4,8 @@ pub(crate) mod size_class;
 
 pub(crate) mod wipe;
 
+pub(crate) mod poison;
+
 #[cfg(feature = "arena")]
 pub(crate) mod bump;
 
@@ -13,6 +15,8 @@ pub(crate) mod held;
 pub(crate) mod contain;
 
 pub(crate) mod config;
+
+pub(crate) mod chaos;
 
 pub(crate) mod block;
 
@@ -29,6 +33,8 @@ pub(crate) mod fork;
 pub(crate) mod thread_id;
 
 pub(crate) mod home;
+
+pub(crate) mod track;
 
 pub(crate) mod barrier;
 

@@ -76,7 +76,7 @@ impl Stats {
             )?;
         }
         if total.passed > 0 {
-            writeln!(f, "pass-through: {} blocks freed by drops, none recycled", total.passed)?;
+            writeln!(f, "passed: {} blocks freed by drops, as `recycle` says", total.passed)?;
         }
         if self.release_panics > 0 {
             writeln!(f, "panics of the allocator, or of `trimmed`: {}", self.release_panics)?;
@@ -168,7 +168,7 @@ impl Display for Collected {
 
 /// Bytes in the largest unit that leaves at most four digits before the point, exact for every size class: `640 B`, `4 KiB`,
 /// `1.25 MiB`.
-struct Bytes(usize);
+pub(super) struct Bytes(pub(super) usize);
 
 impl Display for Bytes {
     #[expect(clippy::cast_precision_loss, reason = "six digits are shown")]

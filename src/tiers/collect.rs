@@ -144,7 +144,7 @@ impl<B: Backing> Tiers<B> {
         this.closed.store(true, Relaxed);
         let release = |class, block| {
             // SAFETY: (I2) the slot is seized and the block taken out.
-            unsafe { this.release(class, block, Why::Closed) };
+            unsafe { this.release(class, block, Why::Passed) };
         };
         // SAFETY: without a handle no collector runs, nor will.
         let slots = unsafe { this.local.close(release) }?;
@@ -161,10 +161,10 @@ impl<B: Backing> Tiers<B> {
         let mut freed = Freed::default();
         for generation in [&self.depot.generation, &self.victim.generation] {
             // SAFETY: without a handle nobody exchanges the generations.
-            self.drain(unsafe { generation.current() }, Why::Closed, &mut freed);
+            self.drain(unsafe { generation.current() }, Why::Passed, &mut freed);
         }
         if let Some(shell) = self.turn().as_ref().and_then(|turn| turn.shell.as_ref()) {
-            self.drain(shell.value(), Why::Closed, &mut freed);
+            self.drain(shell.value(), Why::Passed, &mut freed);
         }
     }
 }

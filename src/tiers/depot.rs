@@ -23,7 +23,9 @@ pub(crate) struct Depot {
 
 impl Depot {
     pub(crate) fn new(config: &Config, generation: FallibleBox<Generation>) -> Self {
-        Self { generation: Shared::new(generation), sizes: config.classes, bucket_bytes: config.idle_limit }
+        // Under chaos a bucket has one cell.
+        let bucket_bytes = if config.chaos.is_some() { 0 } else { config.idle_limit };
+        Self { generation: Shared::new(generation), sizes: config.classes, bucket_bytes }
     }
 
     /// Takes a block. `keep` may move more of the batch that it came with; the rest stays.

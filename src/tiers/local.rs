@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::raw::barrier;
 use crate::raw::block::{BATCH, Batch};
+use crate::raw::chaos;
 use crate::raw::config::Config;
 use crate::raw::home::{Home, Lent};
 use crate::raw::lease::Budget;
@@ -36,6 +37,8 @@ pub(crate) struct Local {
     homes: [Home; MAX_CLASSES + 1],
     /// Whether a drop may take the short way, for which a magazine says whose it is.
     drop_is_short: bool,
+    /// Or a short way after a reset.
+    reset_is_short: bool,
 }
 
 /// The calling thread's slot, and its magazine of one class.
@@ -86,7 +89,7 @@ impl Local {
             let fits = (config.local_limit / size).min(MAGAZINE) & !1;
             if config.recycle && fits >= 4 {
                 #[expect(clippy::cast_possible_truncation, reason = "at most `MAGAZINE`")]
-                let capacity = fits as u8;
+                let capacity = if config.chaos.is_some() { chaos::MAGAZINE } else { fits } as u8;
                 capacities[class.index()] = capacity;
             }
         }
@@ -98,6 +101,7 @@ impl Local {
             capacities,
             homes,
             drop_is_short: config.drop_is_short(),
+            reset_is_short: config.chaos.is_none(),
         }
     }
 
@@ -197,7 +201,9 @@ impl Local {
         }
         let who = who.or_register();
         let slot = self.slots.get_or_make(who)?;
-        let make = || Magazine::new(self.homes[class.index()].of(who, self.drop_is_short), capacity);
+        let home = self.homes[class.index()];
+        let home = if self.reset_is_short { home.of(who, self.drop_is_short) } else { home };
+        let make = || Magazine::new(home, capacity);
         Some(Own { slot, magazine: slot.prepare(class, &self.sizes, make)? })
     }
 

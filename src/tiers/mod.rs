@@ -17,14 +17,16 @@ pub(crate) mod collect;
 
 mod report;
 
+mod noted;
+
 use core::ptr::NonNull;
 
-#[cfg(feature = "arena")]
 use crate::alloc::FallibleBox;
 use crate::error::GetError;
 use crate::raw::block::Batch;
 #[cfg(feature = "arena")]
 use crate::raw::bump::Bump;
+use crate::raw::chaos::Chaos;
 use crate::raw::config::Config;
 use crate::raw::contain::contain;
 use crate::raw::counters::{Counters, NoRoom, Why, add};
@@ -33,8 +35,10 @@ use crate::raw::generation::Generation;
 use crate::raw::history::History;
 use crate::raw::home::Lent;
 use crate::raw::lease::Budget;
+use crate::raw::poison::unpoison;
 use crate::raw::size_class::{Class, Rank};
 use crate::raw::thread_id::ThreadId;
+use crate::raw::track::Tracks;
 use crate::raw::turn::{Turn, TurnLock};
 use crate::raw::units::Units;
 use crate::sync::{AtomicBool, AtomicUsize, CachePadded, Ordering::Relaxed};
@@ -61,6 +65,12 @@ pub(crate) struct Tiers<B> {
     history: History,
     /// Set when the pool closes: what comes back from then on is released.
     closed: AtomicBool,
+    /// The whims of `Recycle::Chaos`.
+    pub(crate) chaos: Option<Chaos>,
+    /// Whether a drop has nothing to do but to store what it has.
+    pub(crate) drop_is_short: bool,
+    /// Where what is out was gotten, if that is wanted.
+    pub(crate) tracks: Option<FallibleBox<Tracks>>,
     budget: CachePadded<Budget>,
     units: CachePadded<Units>,
     /// Blocks held from the backing, of all classes; and arenas, in use and idle.
@@ -90,8 +100,14 @@ impl<B: Backing> Tiers<B> {
         let ((Some(depot), Some(victim)), Some(origin)) = (generations, Origin::here()) else {
             return Err(backing);
         };
+        let tracks = match config.track.map(|one_in| FallibleBox::try_new(Tracks::new(one_in))) {
+            Some(Err(_)) => return Err(backing),
+            Some(Ok(tracks)) => Some(tracks),
+            None => None,
+        };
         Ok(Self {
             origin,
+            tracks,
             local: Local::new(&config, pool),
             depot: Depot::new(&config, depot),
             victim: Victim::new(config.classes, victim),
@@ -101,6 +117,8 @@ impl<B: Backing> Tiers<B> {
             counters: Counters::new(classes),
             history: History::default(),
             closed: AtomicBool::new(false),
+            chaos: config.chaos.map(Chaos::new),
+            drop_is_short: config.drop_is_short(),
             budget: CachePadded::new(Budget::new(config.idle_limit)),
             config,
             units: CachePadded::new(Units::new()),
@@ -230,10 +248,28 @@ impl<B: Backing> Tiers<B> {
                 unsafe { this.release(class, block, Why::Discarded(no_room)) };
             }
         } else {
-            // SAFETY: (I2) the caller owns it.
-            unsafe { this.release(class, block, Why::Closed) };
+            // SAFETY: passed on.
+            return unsafe { Self::pass(tiers, class, block) };
         }
         add(&this.counters.of(class).shared_puts);
+        // SAFETY: the unit is given up here, and nothing is touched afterwards.
+        unsafe { Self::count_back(tiers) }
+    }
+
+    /// Takes a block back that is not to be kept.
+    ///
+    /// # Safety
+    /// As for `put`.
+    #[cold]
+    #[inline(never)]
+    pub(crate) unsafe fn pass(tiers: NonNull<Self>, class: Class, block: NonNull<u8>) -> Last {
+        {
+            // SAFETY: the unit keeps the tiers until it is counted back.
+            let this = unsafe { &*tiers.as_ptr() };
+            // SAFETY: (I2) the caller owns it.
+            unsafe { this.release(class, block, Why::Passed) };
+            add(&this.counters.of(class).shared_puts);
+        }
         // SAFETY: the unit is given up here, and nothing is touched afterwards.
         unsafe { Self::count_back(tiers) }
     }
@@ -294,6 +330,8 @@ impl<B: Backing> Tiers<B> {
     /// # Safety
     /// (I2) the caller owns the block, which is of this class and pool.
     unsafe fn release(&self, class: Class, block: NonNull<u8>, why: Why) {
+        // SAFETY: (I2) the block is the caller's.
+        unsafe { unpoison(block, self.backing.size(class)) };
         // SAFETY: (I1) passed on.
         self.catch(|| unsafe { self.backing.release(class, block) });
         self.counters.released(class, why);
@@ -364,7 +402,8 @@ impl<B: Backing> Tiers<B> {
     /// Takes the chunks of an arena back, which has reset them. Where there is no room they are freed.
     #[inline]
     pub(crate) fn store_bump(&self, who: ThreadId, bump: FallibleBox<Bump>) {
-        let keeps = self.config.recycle && !self.is_inherited();
+        let discarded = self.chaos.as_ref().is_some_and(Chaos::discards);
+        let keeps = self.config.recycle && !self.is_inherited() && !discarded;
         let refused = if keeps { self.arenas.store(who, bump).err() } else { Some(bump) };
         if let Some(bump) = refused {
             self.free_bump(bump);

@@ -64,6 +64,7 @@ impl<T: Send + 'static> Objects<T> {
     }
 
     /// Resets an object that comes back. False: it is not to be kept. One whose user is unwinding may be half changed.
+    #[inline(always)]
     pub(crate) fn takes_back(&self, object: &mut T) -> bool {
         if thread::panicking() {
             return false;

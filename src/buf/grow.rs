@@ -1,0 +1,72 @@
+//! A buffer's way to a larger block, and to a note of who has it.
+
+use core::panic::Location;
+use core::ptr::NonNull;
+
+use crate::alloc::Allocator;
+use crate::buf::PoolBuf;
+use crate::error::GetError;
+use crate::life::close::Core;
+use crate::raw::home::Lent;
+use crate::tiers::backing::Bytes;
+
+impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
+    /// Moves to a block with room for `additional` more bytes.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn grow(&mut self, additional: usize) -> Result<(), GetError> {
+        let overflow = GetError::CapacityOverflow { requested: usize::MAX, max: isize::MAX as usize };
+        let needed = self.len.checked_add(additional).ok_or(overflow)?;
+        let target = needed.max(self.capacity().saturating_mul(2).min(isize::MAX as usize / 2));
+        // The new block first and the old one back afterwards: one unit is held at any time.
+        // Where doubling does not fit under the limit, what is needed may.
+        let again = |error| if target > needed { self.another(needed) } else { Err(error) };
+        let mut grown = self.another(target).or_else(again)?;
+        grown.try_extend_from_slice(self.as_slice())?;
+        core::mem::swap(self, &mut grown);
+        // SAFETY: this buffer's unit keeps the core.
+        let tiers = unsafe { &self.core().as_ref().tiers };
+        if tiers.tracks.is_some() {
+            let lent = Lent { block: self.ptr, home: self.home };
+            self.home = tiers.followed(grown.ptr, lent, self.capacity()).home;
+        }
+        Ok(())
+    }
+
+    /// An empty buffer of the same pool.
+    pub(super) fn another(&self, min: usize) -> Result<Self, GetError> {
+        // SAFETY: this buffer's unit keeps the core.
+        unsafe { Self::new(self.core(), min) }
+    }
+
+    /// The same, noted as the caller's if that is wanted.
+    #[track_caller]
+    pub(super) fn noted_here(mut self) -> Self {
+        let lent = Lent { block: self.ptr, home: self.home };
+        // SAFETY: (I2) the block is this buffer's, and so is the unit.
+        self.home = unsafe { Self::noted(self.core(), lent, self.capacity()) }.home;
+        self
+    }
+
+    fn core(&self) -> NonNull<Core<Bytes<A>>> {
+        // SAFETY: this buffer's unit keeps the home.
+        unsafe { self.home.as_ref() }.pool().cast()
+    }
+
+    /// What was lent for `min` bytes, noted as the caller's if that is wanted.
+    ///
+    /// # Safety
+    /// It is, by this core.
+    #[inline]
+    #[track_caller]
+    pub(crate) unsafe fn noted(core: NonNull<Core<Bytes<A>>>, lent: Lent, min: usize) -> Lent {
+        // SAFETY: the unit keeps the core.
+        let tiers = unsafe { &core.as_ref().tiers };
+        if tiers.tracks.is_none() {
+            return lent;
+        }
+        // SAFETY: and the home.
+        let size = unsafe { lent.home.as_ref() }.size().get();
+        tiers.noted(lent, size.max(min), Location::caller())
+    }
+}

@@ -1,0 +1,83 @@
+//! Chaos: what [`Recycle::Chaos`](crate::Recycle::Chaos) does to drops, from a seed, so that a program which relies on a block
+//! staying, or on staying the same, is found out.
+#![forbid(unsafe_code)]
+
+use crate::sync::{AtomicU64, Ordering::Relaxed};
+
+/// Blocks that a magazine holds under chaos, where each cell of a bucket is hard to come by as well.
+pub(crate) const MAGAZINE: usize = 2;
+
+/// What becomes of a pool when a block comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whim {
+    /// Nothing out of the ordinary.
+    Keep,
+    /// The block is released, as if there were no room.
+    Discard,
+    /// A collection comes first.
+    Collect,
+    /// A purge comes first.
+    Purge,
+}
+
+/// A pool's whims: one for each block that comes back, in an order that the seed says.
+#[derive(Debug)]
+pub(crate) struct Chaos {
+    state: AtomicU64,
+}
+
+impl Chaos {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { state: AtomicU64::new(seed) }
+    }
+
+    /// A quarter of the blocks are released, as Go's race detector does with `sync.Pool`.
+    pub(crate) fn whim(&self) -> Whim {
+        match self.next() % 64 {
+            0..16 => Whim::Discard,
+            16..19 => Whim::Collect,
+            19 => Whim::Purge,
+            _ => Whim::Keep,
+        }
+    }
+
+    /// The same, for what nobody collects.
+    #[cfg(feature = "arena")]
+    pub(crate) fn discards(&self) -> bool {
+        self.whim() == Whim::Discard
+    }
+
+    /// SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014). Its state only counts up, so threads
+    /// need not agree on more than an addition.
+    fn next(&self) -> u64 {
+        const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+        // Relaxed: nothing but the number is concluded from it.
+        let state = self.state.fetch_add(STEP, Relaxed).wrapping_add(STEP);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// The first numbers that the reference implementation gives for this seed.
+    #[test]
+    fn the_numbers_are_splitmix64s() {
+        let chaos = Chaos::new(1_234_567);
+        let first = [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
+        assert_eq!([(); 3].map(|()| chaos.next()), first);
+    }
+
+    #[test]
+    fn a_quarter_is_discarded_and_every_whim_has_its_turn() {
+        let chaos = Chaos::new(0);
+        let whims: Vec<_> = (0..6400).map(|_| chaos.whim()).collect();
+        let count = |wanted| whims.iter().filter(|whim| **whim == wanted).count();
+        assert!((1500..1700).contains(&count(Whim::Discard)));
+        assert!(count(Whim::Collect) > 200 && count(Whim::Purge) > 60);
+        assert!(count(Whim::Keep) > 4000);
+    }
+}

@@ -1,0 +1,146 @@
+//! Where in the program what is out was gotten, for pools whose builder said `track`.
+//!
+//! A note is found by the address of its block, so that a buffer carries nothing. What has a note belongs to no magazine (see
+//! `home`): its drop takes the way on which it is struck off, and one without a note the short one.
+#![forbid(unsafe_code)]
+#![expect(clippy::disallowed_types, reason = "a lock that only tracked pools take")]
+
+use core::cell::Cell;
+use core::num::NonZeroU32;
+use core::panic::Location;
+use core::ptr::NonNull;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::PoisonError;
+use std::time::Instant;
+
+use crate::raw::counters::add;
+use crate::stats::{Outstanding, Site};
+use crate::sync::{CachePadded, Figure, Mutex, MutexGuard, Ordering::Relaxed};
+
+/// Threads meet at one in so many locks.
+const SHARDS: usize = 16;
+
+#[derive(Debug)]
+pub(crate) struct Tracks {
+    /// Of so many gets one is noted.
+    one_in: NonZeroU32,
+    shards: [CachePadded<Mutex<HashMap<usize, Note>>>; SHARDS],
+    /// Gets whose turn it was, and for whose note there was no memory.
+    missed: Figure,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Note {
+    site: &'static Location<'static>,
+    bytes: usize,
+    since: Instant,
+}
+
+impl Tracks {
+    pub(crate) fn new(one_in: NonZeroU32) -> Self {
+        Self { one_in, shards: core::array::from_fn(|_| CachePadded::default()), missed: Figure::new(0) }
+    }
+
+    /// Whether the next get is to be noted.
+    pub(crate) fn is_due(&self) -> bool {
+        self.one_in.get() == 1 || draw() % u64::from(self.one_in.get()) == 0
+    }
+
+    /// Notes a block that was just handed out. False: there is no memory for that.
+    pub(crate) fn note(&self, block: NonNull<u8>, bytes: usize, site: &'static Location<'static>) -> bool {
+        self.insert(block, Note { site, bytes, since: Instant::now() })
+    }
+
+    /// What was noted of one block holds for another one from now on; false if nothing was.
+    pub(crate) fn follow(&self, from: NonNull<u8>, to: NonNull<u8>, bytes: usize) -> bool {
+        let note = self.shard(from).remove(&from.addr().get());
+        note.is_some_and(|note| self.insert(to, Note { bytes, ..note }))
+    }
+
+    /// The block is about to go back.
+    pub(crate) fn strike_off(&self, block: NonNull<u8>) {
+        self.shard(block).remove(&block.addr().get());
+    }
+
+    fn insert(&self, block: NonNull<u8>, note: Note) -> bool {
+        let mut shard = self.shard(block);
+        let fits = shard.try_reserve(1).is_ok();
+        if fits {
+            shard.insert(block.addr().get(), note);
+        } else {
+            add(&self.missed);
+        }
+        fits
+    }
+
+    fn shard(&self, block: NonNull<u8>) -> MutexGuard<'_, HashMap<usize, Note>> {
+        // Blocks of a page or more would all meet in the shards of low bits.
+        let bits = block.addr().get() / 64;
+        let shard = &self.shards[(bits ^ (bits >> 6) ^ (bits >> 12)) % SHARDS];
+        shard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn outstanding(&self) -> Outstanding {
+        let mut sites: BTreeMap<&Location<'_>, Site> = BTreeMap::new();
+        for shard in &self.shards {
+            let notes = shard.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            for note in notes.values() {
+                let age = note.since.elapsed();
+                let site = sites.entry(note.site).or_insert_with(|| Site::new(note.site, age));
+                site.add(note.bytes, age);
+            }
+        }
+        let mut sites: Vec<_> = sites.into_values().collect();
+        sites.sort_by_key(|site| core::cmp::Reverse((site.bytes, site.count)));
+        Outstanding { one_in: self.one_in.get(), sites, missed: self.missed.load(Relaxed) }
+    }
+}
+
+/// The calling thread's next number: xorshift (Marsaglia: Xorshift RNGs, 2003). By chance, as a loop that gets at two places in turn
+/// would hit the same one every time with a count.
+fn draw() -> u64 {
+    thread_local! {
+        static STATE: Cell<u64> = const { Cell::new(0) };
+    }
+    STATE.with(|state| {
+        let mut next = match state.get() {
+            // Another one for each thread.
+            0 => (&raw const *state).addr() as u64 | 1,
+            state => state,
+        };
+        next ^= next << 13;
+        next ^= next >> 7;
+        next ^= next << 17;
+        state.set(next);
+        next
+    })
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn block(n: usize) -> NonNull<u8> {
+        NonNull::new(core::ptr::without_provenance_mut(64 * (n + 1))).unwrap()
+    }
+
+    #[test]
+    fn a_note_goes_with_the_block() {
+        let tracks = Tracks::new(NonZeroU32::MIN);
+        let site = Location::caller();
+        assert!((0..100).all(|n| tracks.note(block(n), 10, site)));
+        (0..90).for_each(|n| tracks.strike_off(block(n)));
+        assert!(tracks.follow(block(95), block(1000), 30));
+        assert!(!tracks.follow(block(95), block(1001), 30), "nothing is known of it any more");
+        let outstanding = tracks.outstanding();
+        assert_eq!((outstanding.sites.len(), outstanding.sites[0].count, outstanding.sites[0].bytes), (1, 10, 120));
+        assert_eq!(outstanding.sites[0].location, site);
+    }
+
+    #[test]
+    fn about_one_in_so_many_is_due() {
+        let tracks = Tracks::new(NonZeroU32::new(100).unwrap());
+        let due = (0..100_000).filter(|_| tracks.is_due()).count();
+        assert!((800..1200).contains(&due), "{due}");
+    }
+}
