@@ -104,9 +104,9 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
     /// The block has `cap` bytes, and nobody else has it nor its unit.
     #[inline(always)]
     unsafe fn empty(Lent { block, home }: Lent, cap: NonZeroUsize) -> Self {
-        let mut buf = Self { ptr: block, len: 0, cap, home, pool: PhantomData };
-        buf.resized(0);
-        buf
+        // SAFETY: passed on.
+        unsafe { poison(block, cap.get()) };
+        Self { ptr: block, len: 0, cap, home, pool: PhantomData }
     }
 
     /// As [`new`](Self::new), where the thread itself has a block for it and there is no more to it.
@@ -208,15 +208,15 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
         spare
     }
 
-    /// Every change of the length ends here.
+    /// Every change of the length ends here. What is new was written through [`spare`](Self::spare).
     #[inline(always)]
     fn resized(&mut self, len: usize) {
-        self.len = len;
-        if cfg!(millpond_asan) {
+        let before = core::mem::replace(&mut self.len, len);
+        if cfg!(millpond_asan) && len < before {
+            // SAFETY: inside the block.
+            let rest = unsafe { self.ptr.add(len) };
             // SAFETY: (I2) the block is this buffer's.
-            unsafe { poison(self.ptr, self.capacity()) };
-            // SAFETY: as above.
-            unsafe { unpoison(self.ptr, len) };
+            unsafe { poison(rest, before - len) };
         }
     }
 
@@ -227,7 +227,13 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
     #[inline]
     pub unsafe fn set_len(&mut self, len: usize) {
         debug_assert!(len <= self.capacity());
-        self.resized(len);
+        if cfg!(millpond_asan) {
+            // SAFETY: (I2) the block is this buffer's.
+            unsafe { poison(self.ptr, self.capacity()) };
+            // SAFETY: as above.
+            unsafe { unpoison(self.ptr, len) };
+        }
+        self.len = len;
     }
 
     /// Empties the buffer; the capacity stays.
