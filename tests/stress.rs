@@ -4,7 +4,7 @@
 //! `idle_limit` is idle then, and `limit` out. Objects: the same, shorter, with a pool of objects.
 //!
 //! `MILLPOND_STRESS_SECONDS` (default 2) says for how long, `MILLPOND_STRESS_SEED` replays a run's choices,
-//! `MILLPOND_STRESS_PHASE` (`gate`, `churn` or `objects`) asks for one phase alone, and `MILLPOND_STRESS_THREADS` says how many churn.
+//! `MILLPOND_STRESS_RECYCLE` (`always`, `never` or `chaos`) how the pools recycle, `MILLPOND_STRESS_PHASE` (`gate`, `churn` or `objects`) asks for one phase alone, and `MILLPOND_STRESS_THREADS` says how many churn.
 
 mod common;
 
@@ -90,7 +90,7 @@ fn main() {
     let phase = std::env::var("MILLPOND_STRESS_PHASE").unwrap_or_default();
     let threads = from_env("MILLPOND_STRESS_THREADS", (4 * cores::count()).clamp(12, 64) as u64);
     let barrier = if cores::have_barrier() { "a" } else { "no" };
-    println!("stress: {time:?} {phase}, MILLPOND_STRESS_SEED={seed}, the system has {barrier} barrier");
+    println!("stress: {time:?} {phase}, {:?}, MILLPOND_STRESS_SEED={seed}, the system has {barrier} barrier", *RECYCLE);
     // std's and crossbeam's lazy statics are made here, where the spawned threads' start orders it.
     warm_up();
     match phase.as_str() {
@@ -116,8 +116,16 @@ fn warm_up() {
 
 /// No background thread: ThreadSanitizer's quick form does not see into what it waits on.
 fn builder(owners: &'static Owners) -> Builder<&'static Owners> {
-    Pool::builder_in(owners).collect(Collect::Manual).recycle(Recycle::Always)
+    Pool::builder_in(owners).collect(Collect::Manual).recycle(*RECYCLE)
 }
+
+/// Every pool's, read once.
+static RECYCLE: LazyLock<Recycle> = LazyLock::new(|| match std::env::var("MILLPOND_STRESS_RECYCLE").as_deref() {
+    Err(_) | Ok("always") => Recycle::Always,
+    Ok("never") => Recycle::Never,
+    Ok("chaos") => Recycle::Chaos(0),
+    Ok(other) => panic!("MILLPOND_STRESS_RECYCLE is {other}: no such mode"),
+});
 
 /// One warm pool whose owners go in and out of their gates, and a thread that purges without pause. Without the fence that
 /// the owners rely on this fails within a second: `.ci/stress` tries it.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_queue::ArrayQueue;
 use fastrand::Rng as Choices;
-use millpond::{Collect, ObjectPool, Pooled, Recycle};
+use millpond::{Collect, ObjectPool, Pooled};
 
 use crate::common::owners::fail;
 
@@ -47,7 +47,7 @@ pub fn objects(time: Duration, seed: u64, threads: u64) {
             words.0 = [0; 16];
             kept
         };
-        let builder = ObjectPool::builder(Words::new).collect(Collect::Manual).recycle(Recycle::Always);
+        let builder = ObjectPool::builder(Words::new).collect(Collect::Manual).recycle(*crate::RECYCLE);
         let pool = if round % 2 == 0 { builder.reset(reset) } else { builder }.build().expect("sound");
         let resets = round % 2 == 0;
         let sent: ArrayQueue<(u64, Pooled<Words>)> = ArrayQueue::new(64);
