@@ -58,6 +58,10 @@ pub use crate::{
     raw::config::{Collect, Recycle},
 };
 
+#[cfg(all(fuzzing, not(loom)))]
+#[doc(hidden)]
+pub use crate::raw::thread_id::StandIn;
+
 pub use crate::{
     error::{BuildError, GetError, ReadError},
     pressure::Pressure,

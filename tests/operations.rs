@@ -1,9 +1,9 @@
-//! Any sequence of operations leaves buffers with their contents, books that balance, and in the end no block.
+//! Any sequence of operations, on several pools by several threads in turn, over allocators that fail: buffers keep their contents,
+//! books balance, and in the end there is no block.
 
 mod common;
 
-use arbitrary::{Arbitrary, Unstructured};
-use common::ops::{Op, Setting, World};
+use common::ops;
 use proptest::prelude::*;
 
 proptest! {
@@ -12,9 +12,6 @@ proptest! {
     /// T5 and T8.
     #[test]
     fn any_sequence_of_operations_is_as_the_model_says(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
-        let mut bytes = Unstructured::new(&bytes);
-        let world = World::new(Setting::arbitrary(&mut bytes).unwrap());
-        let ops = std::iter::from_fn(|| (!bytes.is_empty()).then(|| Op::arbitrary(&mut bytes).ok()).flatten());
-        world.run(ops);
+        ops::play(&bytes);
     }
 }

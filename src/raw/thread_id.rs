@@ -108,7 +108,47 @@ mod here {
         }
         CURRENT.get()
     }
+
+    /// The id of a thread that is not there, by which another one goes for a while: so a fuzz target crosses from slot to
+    /// slot thousands of times a second. The registry keeps the id from all others, and `&mut` from two at a time.
+    #[cfg(fuzzing)]
+    #[derive(Debug)]
+    pub struct StandIn(ThreadId);
+
+    #[cfg(fuzzing)]
+    impl StandIn {
+        /// A thread begins. None: all ids are taken.
+        #[must_use]
+        pub fn begin() -> Option<Self> {
+            REGISTRY.take().map(Self)
+        }
+
+        /// `f` runs as that thread.
+        pub fn run<R>(&mut self, f: impl FnOnce() -> R) -> R {
+            struct Back(ThreadId);
+
+            impl Drop for Back {
+                fn drop(&mut self) {
+                    CURRENT.set(self.0);
+                }
+            }
+
+            let _back = Back(CURRENT.replace(self.0));
+            f()
+        }
+    }
+
+    #[cfg(fuzzing)]
+    impl Drop for StandIn {
+        /// The thread ends.
+        fn drop(&mut self) {
+            REGISTRY.give_back(self.0);
+        }
+    }
 }
+
+#[cfg(all(fuzzing, not(loom)))]
+pub use here::StandIn;
 
 #[cfg(not(loom))]
 pub(crate) use here::{current, register};

@@ -42,6 +42,11 @@ impl Flaky {
         self.cue.nth.store(nth, SeqCst);
     }
 
+    /// Whether a call has yet to go wrong.
+    pub fn is_armed(&self) -> bool {
+        self.calls() < self.cue.nth.load(SeqCst)
+    }
+
     pub fn calls(&self) -> usize {
         self.cue.calls.load(SeqCst)
     }

@@ -7,6 +7,7 @@ pub mod ledger;
 pub mod object_ops;
 pub mod odd;
 pub mod ops;
+pub mod others;
 pub mod owners;
 pub mod process;
 pub mod threads;
