@@ -68,7 +68,8 @@ pub struct Setting {
     tiny: bool,
     limited: bool,
     zero: bool,
-    pass_through: bool,
+    /// Half of them recycle, a quarter pass through, and a quarter are chaos.
+    recycle: u8,
 }
 
 impl Setting {
@@ -76,7 +77,11 @@ impl Setting {
 
     fn pool(self, allocator: &Flaky) -> Pool<Flaky> {
         let mut builder = Pool::builder_in(allocator.clone()).collect(Collect::Manual).zero_on_return(self.zero);
-        builder = builder.recycle(if self.pass_through { Recycle::Never } else { Recycle::Always });
+        builder = builder.recycle(match self.recycle % 4 {
+            1 => Recycle::Never,
+            3 => Recycle::Chaos(self.recycle.into()),
+            _ => Recycle::Always,
+        });
         if self.tiny {
             builder = builder.max_class(4096).idle_limit(20_000).local_limit(5000);
         }
