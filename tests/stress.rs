@@ -1,10 +1,12 @@
-//! No block is ever in two hands, and none is lost, in three phases. The gate: owners do nothing but get and drop while another
+//! No block is ever in two hands, and none is lost, in four phases. The gate: owners do nothing but get and drop while another
 //! thread purges without pause. The churn: many more threads than cores get, grow, send and drop buffers, clone and drop
 //! handles, collect and purge, are born and die, while pools come and go. At every call of the allocator no more than
-//! `idle_limit` is idle then, and `limit` out. Objects: the same, shorter, with a pool of objects.
+//! `idle_limit` is idle then, and `limit` out. Objects: the same, shorter, with a pool of objects. Operations: any sequence of them, as
+//! in `tests/operations.rs`, on many threads at a time.
 //!
 //! `MILLPOND_STRESS_SECONDS` (default 2) says for how long, `MILLPOND_STRESS_SEED` replays a run's choices,
-//! `MILLPOND_STRESS_RECYCLE` (`always`, `never` or `chaos`) how the pools recycle, `MILLPOND_STRESS_PHASE` (`gate`, `churn` or `objects`) asks for one phase alone, and `MILLPOND_STRESS_THREADS` says how many churn.
+//! `MILLPOND_STRESS_RECYCLE` (`always`, `never` or `chaos`) how the pools recycle, `MILLPOND_STRESS_PHASE` (`gate`, `churn`, `objects`
+//! or `operations`) asks for one phase alone, and `MILLPOND_STRESS_THREADS` says how many threads there are in all but the gate.
 
 mod common;
 
@@ -13,6 +15,9 @@ mod cores;
 
 #[path = "stress/objects.rs"]
 mod objects;
+
+#[path = "stress/operations.rs"]
+mod operations;
 
 use fastrand::Rng as Choices;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -25,6 +30,7 @@ use common::owners::{Owners, fail};
 use crossbeam_queue::ArrayQueue;
 use millpond::{Builder, Collect, GetError, Pool, PoolBuf, Recycle};
 use objects::objects;
+use operations::operations;
 
 /// What a pool with a limit may hold; the churn runs into it.
 const LIMIT: usize = 4 << 20;
@@ -93,17 +99,20 @@ fn main() {
     println!("stress: {time:?} {phase}, {:?}, MILLPOND_STRESS_SEED={seed}, the system has {barrier} barrier", *RECYCLE);
     // std's and crossbeam's lazy statics are made here, where the spawned threads' start orders it.
     warm_up();
-    match phase.as_str() {
+    let total = match phase.as_str() {
         "" => {
-            gate(time / 4, seed);
-            churn(time / 2, seed, threads);
-            objects(time / 4, seed, threads);
+            gate(time / 4, seed)
+                + churn(time * 3 / 8, seed, threads)
+                + objects(time * 3 / 16, seed, threads)
+                + operations(time * 3 / 16, seed, threads)
         }
         "gate" => gate(time, seed),
         "churn" => churn(time, seed, threads),
         "objects" => objects(time, seed, threads),
+        "operations" => operations(time, seed, threads),
         other => panic!("MILLPOND_STRESS_PHASE is {other}: no such phase"),
-    }
+    };
+    println!("stress: {total} operations");
     println!("stress: no block lost or doubled");
 }
 
@@ -129,7 +138,9 @@ static RECYCLE: LazyLock<Recycle> = LazyLock::new(|| match std::env::var("MILLPO
 
 /// One warm pool whose owners go in and out of their gates, and a thread that purges without pause. Without the fence that
 /// the owners rely on this fails within a second: `.ci/stress` tries it.
-fn gate(time: Duration, seed: u64) {
+///
+/// How many gets there were.
+fn gate(time: Duration, seed: u64) -> u64 {
     static OVER: AtomicBool = AtomicBool::new(false);
     let pool = builder(&FREE).build().expect("sound");
     let threads = cores::count().saturating_sub(1).max(1);
@@ -157,6 +168,7 @@ fn gate(time: Duration, seed: u64) {
     let gets: u64 = owners.into_iter().map(|owner| owner.join().expect("no owner fails")).sum();
     FREE.ledger.assert_empty();
     println!("stress: gate: {met} slots collected in the midst of {gets} gets");
+    gets
 }
 
 fn owner(pool: &Handle, n: u64, choices: Choices, over: &AtomicBool) -> u64 {
@@ -213,13 +225,15 @@ impl Cold {
     }
 }
 
-fn churn(time: Duration, seed: u64, threads: u64) {
+/// How many operations there were.
+fn churn(time: Duration, seed: u64, threads: u64) -> u64 {
     let (start, mut rounds, mut operations) = (Instant::now(), 0, 0);
     while start.elapsed() < time {
         rounds += 1;
         operations += round(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(rounds), threads);
     }
     println!("stress: churn: {rounds} pools, {threads} threads each, {operations} operations");
+    operations
 }
 
 /// One pool from its first get to its end. In every other round threads outlive their handles, and buffers the pool.

@@ -40,7 +40,8 @@ pub enum Spoilt {
 pub struct Setting {
     few: Option<u8>,
     resets: bool,
-    pass_through: bool,
+    /// Half of them recycle, a quarter pass through, and a quarter are chaos.
+    recycle: u8,
     objects_go_first: bool,
 }
 
@@ -73,9 +74,11 @@ impl World {
         if let Some(few) = setting.few {
             builder = builder.max_idle(usize::from(few).max(1));
         }
-        if setting.pass_through {
-            builder = builder.recycle(Recycle::Never);
-        }
+        builder = builder.recycle(match setting.recycle % 4 {
+            1 => Recycle::Never,
+            3 => Recycle::Chaos(setting.recycle.into()),
+            _ => Recycle::Always,
+        });
         let handles = vec![builder.build().expect("every setting is sound")];
         Self { setting, handles, held: Vec::new(), detached: Vec::new(), census, came: 0, gone: 0, gets: 0 }
     }

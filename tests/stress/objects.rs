@@ -34,8 +34,8 @@ impl Drop for Words {
     }
 }
 
-/// Threads get, send and drop objects, refuse some, and collect and purge.
-pub fn objects(time: Duration, seed: u64, threads: u64) {
+/// Threads get, send and drop objects, refuse some, and collect and purge. How many operations that were.
+pub fn objects(time: Duration, seed: u64, threads: u64) -> u64 {
     let start = Instant::now();
     let mut operations = 0;
     for round in 0.. {
@@ -69,6 +69,7 @@ pub fn objects(time: Duration, seed: u64, threads: u64) {
         assert_eq!(MADE.load(Relaxed), DROPPED.load(Relaxed), "each is dropped once");
     }
     println!("stress: objects: {operations} operations in {:.1?}", start.elapsed());
+    operations
 }
 
 /// What the next holder finds is 0: by the reset, or by its last holder.
