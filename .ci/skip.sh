@@ -27,6 +27,12 @@ has_c() {
     done
 }
 
+# need_tool CRATE: a subcommand of cargo's; a long run builds it, which takes minutes
+need_tool() {
+    if ! command -v "$1" >/dev/null && [ "${CI_NO_SKIP:-0}" != 0 ]; then cargo install --locked "$1"; fi
+    command -v "$1" >/dev/null || skip "$1 is not installed"
+}
+
 # need COMMAND PACKAGE: from Debian's package where that is possible without asking
 need() {
     if ! command -v "$1" >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
