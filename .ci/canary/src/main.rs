@@ -12,8 +12,9 @@ fn main() {
         Some("use-after-free") => use_after_free(),
         Some("leak") => leak(),
         Some("race") => race(),
+        Some("uninitialised") => uninitialised(),
         _ => {
-            eprintln!("usage: canary clean|use-after-free|leak|race");
+            eprintln!("usage: canary clean|use-after-free|leak|race|uninitialised");
             std::process::exit(2);
         }
     }
@@ -49,6 +50,14 @@ fn leak() {
     // Many, because the last one may still be found in a register.
     for size in 1..100 {
         black_box(Box::leak(vec![1_u8; size].into_boxed_slice()));
+    }
+}
+
+fn uninitialised() {
+    let block = black_box(Box::<u64>::new_uninit());
+    // SAFETY: not upheld on purpose: nothing was written there.
+    if unsafe { block.as_ptr().read_volatile() } == 7 {
+        println!("seven");
     }
 }
 
