@@ -3,11 +3,16 @@
 
 mod common;
 
+#[path = "common/bytes_ops/mod.rs"]
+mod bytes_ops;
+
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Barrier;
 
+use arbitrary::{Arbitrary, Unstructured};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes_ops::calls::Put;
 use common::ledger::Ledger;
 use common::threads;
 use millpond::{Collect, Pool, PoolBuf, Recycle};
@@ -218,20 +223,12 @@ async fn tokio_reads_into_the_spare_capacity_up_to_a_bound() {
     ledger.assert_empty();
 }
 
-/// What can be done to a `BufMut`.
+/// What can be done to a `BufMut`, also where it panics.
 #[derive(Clone, Debug)]
 enum Call {
-    Slice(Vec<u8>),
+    Put(Put),
     Bytes(u8, usize),
-    Chain(Vec<u8>, Vec<u8>),
-    Byte(u8),
-    SignedByte(i8),
-    Word(u64),
-    WordLe(u32),
-    Float(f64),
     Uint(u64, usize),
-    /// Writes as much of the chunk as there is, up to so much, and advances.
-    Chunk(u8, usize),
     Limited(Vec<u8>, usize),
     /// Past all that there is.
     AdvanceTooFar(usize),
@@ -239,20 +236,13 @@ enum Call {
 
 fn call() -> impl Strategy<Value = Call> {
     let some = || proptest::collection::vec(any::<u8>(), 0..400);
+    let put = |bytes: Vec<u8>| Put::arbitrary(&mut Unstructured::new(&bytes)).expect("of any bytes");
     prop_oneof![
-        some().prop_map(Call::Slice),
-        (any::<u8>(), prop_oneof![9 => 0..600_usize, 1 => usize::MAX - 600..=usize::MAX])
-            .prop_map(|(value, count)| Call::Bytes(value, count)),
-        (some(), some()).prop_map(|(a, b)| Call::Chain(a, b)),
-        any::<u8>().prop_map(Call::Byte),
-        any::<i8>().prop_map(Call::SignedByte),
-        any::<u64>().prop_map(Call::Word),
-        any::<u32>().prop_map(Call::WordLe),
-        any::<f64>().prop_map(Call::Float),
-        (any::<u64>(), 0..10_usize).prop_map(|(value, width)| Call::Uint(value, width)),
-        (any::<u8>(), 0..200_usize).prop_map(|(value, len)| Call::Chunk(value, len)),
-        (some(), 0..400_usize).prop_map(|(bytes, limit)| Call::Limited(bytes, limit)),
-        (1..100_usize).prop_map(Call::AdvanceTooFar),
+        6 => proptest::collection::vec(any::<u8>(), 12).prop_map(put).prop_map(Call::Put),
+        1 => (any::<u8>(), usize::MAX - 600..=usize::MAX).prop_map(|(value, count)| Call::Bytes(value, count)),
+        1 => (any::<u64>(), 0..10_usize).prop_map(|(value, width)| Call::Uint(value, width)),
+        1 => (some(), 0..400_usize).prop_map(|(bytes, limit)| Call::Limited(bytes, limit)),
+        1 => (1..100_usize).prop_map(Call::AdvanceTooFar),
     ]
 }
 
@@ -264,26 +254,9 @@ impl Call {
 
     fn make(&self, buf: &mut impl BufMut) {
         match self {
-            Self::Slice(bytes) => buf.put_slice(bytes),
+            Self::Put(put) => put.make(buf),
             Self::Bytes(value, count) => buf.put_bytes(*value, *count),
-            Self::Chain(a, b) => buf.put(Buf::chain(a.as_slice(), b.as_slice())),
-            Self::Byte(byte) => buf.put_u8(*byte),
-            Self::SignedByte(byte) => buf.put_i8(*byte),
-            Self::Word(word) => buf.put_u64(*word),
-            Self::WordLe(word) => buf.put_u32_le(*word),
-            Self::Float(float) => buf.put_f64(*float),
             Self::Uint(value, width) => buf.put_uint(*value, *width),
-            Self::Chunk(value, len) => {
-                let mut left = *len;
-                while left > 0 {
-                    let chunk = buf.chunk_mut();
-                    let count = left.min(chunk.len());
-                    chunk[..count].copy_from_slice(&vec![*value; count]);
-                    // SAFETY: so many were written.
-                    unsafe { buf.advance_mut(count) };
-                    left -= count;
-                }
-            }
             Self::Limited(bytes, limit) => buf.limit(*limit).put_slice(bytes),
             Self::AdvanceTooFar(by) => {
                 let past = buf.chunk_mut().len() + by;
@@ -317,5 +290,14 @@ proptest! {
         prop_assert_eq!(buf.freeze(), bytes.freeze());
         drop(pool);
         ledger.assert_empty();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_sequence_of_uses_is_as_the_model_says(bytes in proptest::collection::vec(any::<u8>(), 0..800)) {
+        bytes_ops::play(&bytes);
     }
 }
