@@ -1,7 +1,6 @@
 //! The pool is an allocator like any other: what collections do in it is what they do in the global one, and every block goes back
 //! to where it came from, whatever layout that fits it comes along.
 #![allow(clippy::cast_possible_truncation, reason = "tags are bytes")]
-#![allow(clippy::multiple_unsafe_ops_per_block, reason = "the steps of a model")]
 
 mod common;
 
@@ -10,9 +9,12 @@ use std::ptr::NonNull;
 
 use allocator_api2::boxed::Box;
 use allocator_api2::vec::Vec as VecIn;
+use arbitrary::{Arbitrary, Unstructured};
+use common::allocator_ops::{Op, World};
 use common::flaky::Flaky;
 use common::ledger::Ledger;
 use common::pool;
+use common::setting::Setting;
 use hashbrown::{DefaultHashBuilder, HashMap};
 use millpond::alloc::Allocator;
 use millpond::{Collect, Pool, Recycle};
@@ -240,127 +242,14 @@ fn a_panic_of_the_allocators_grow_ends_the_process() {
     assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGABRT));
 }
 
-/// One allocation under way in the model.
-struct Live {
-    block: NonNull<[u8]>,
-    /// What the next call has to say of it.
-    layout: Layout,
-    contents: Vec<u8>,
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    Allocate { size: usize, align: u32, zeroed: bool },
-    Resize { which: usize, size: usize, align: u32, zeroed: bool },
-    Deallocate { which: usize, fitting: usize },
-    Collect,
-    Purge,
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    // Around the borders of classes, and of what is pooled at all.
-    let border = prop::sample::select(vec![0, 64, 127, 128, 256, 320, 4096, 5120, 16 * KIB, 64 * KIB, 100 * KIB]);
-    let size = || (border.clone(), 0_usize..5).prop_map(|(at, off)| (at + off).saturating_sub(2)).boxed();
-    let step = prop_oneof![
-        4 => (size(), 0_u32..9, any::<bool>()).prop_map(|(size, align, zeroed)| Step::Allocate { size, align, zeroed }),
-        5 => (any::<usize>(), size(), 0_u32..9, any::<bool>())
-            .prop_map(|(which, size, align, zeroed)| Step::Resize { which, size, align, zeroed }),
-        3 => (any::<usize>(), any::<usize>()).prop_map(|(which, fitting)| Step::Deallocate { which, fitting }),
-        1 => Just(Step::Collect),
-        1 => Just(Step::Purge),
-    ];
-    prop::collection::vec(step, 1..80)
-}
-
-/// The bytes that a block is to hold from `from` on.
-fn fill(live: &mut Live, from: usize, tag: u8) {
-    let end = live.block.len();
-    live.contents.truncate(from);
-    live.contents.resize(end, tag);
-    // SAFETY: within the block, which is ours.
-    unsafe { live.block.cast::<u8>().add(from).write_bytes(tag, end - from) };
-}
-
-#[allow(clippy::disallowed_methods, reason = "what is tested")]
-fn run(pool: &Pool<Ledger>, steps: &[Step]) {
-    let mut all: Vec<Live> = Vec::new();
-    // SAFETY: `fill` has written every byte of every block.
-    let read = |live: &Live| unsafe { live.block.as_ref() }.to_vec();
-    for (n, step) in steps.iter().enumerate() {
-        let tag = n as u8 | 1;
-        match *step {
-            Step::Allocate { size, align, zeroed } => {
-                let layout = layout(size, 1 << align);
-                let block = if zeroed { pool.allocate_zeroed(layout) } else { pool.allocate(layout) }.unwrap();
-                let mut live = Live { block, layout, contents: Vec::new() };
-                if zeroed {
-                    assert!(read(&live).iter().all(|byte| *byte == 0));
-                }
-                fill(&mut live, 0, tag);
-                all.push(live);
-            }
-            Step::Resize { which, size, align, zeroed } if !all.is_empty() => {
-                let index = which % all.len();
-                let live = &mut all[index];
-                let (from, to) = (live.layout, layout(size, 1 << align));
-                // SAFETY: the block is allocated, and `from` fits it.
-                live.block = unsafe {
-                    if size < from.size() {
-                        pool.shrink(live.block.cast(), from, to)
-                    } else if zeroed {
-                        pool.grow_zeroed(live.block.cast(), from, to)
-                    } else {
-                        pool.grow(live.block.cast(), from, to)
-                    }
-                }
-                .unwrap();
-                live.layout = to;
-                let kept = from.size().min(size);
-                // SAFETY: so many bytes were written before.
-                let now = unsafe { &live.block.as_ref()[..kept] };
-                assert_eq!(now, &live.contents[..kept]);
-                if size >= from.size() && zeroed {
-                    // SAFETY: zeroed to the end.
-                    assert!(unsafe { &live.block.as_ref()[kept..] }.iter().all(|byte| *byte == 0));
-                }
-                fill(live, kept, tag);
-            }
-            Step::Deallocate { which, fitting } if !all.is_empty() => {
-                let live = all.swap_remove(which % all.len());
-                assert_eq!(read(&live), live.contents);
-                let (least, most) = (live.layout.size(), live.block.len());
-                let size = least + fitting % (most - least + 1);
-                // SAFETY: the size lies between the one asked for and the one reported.
-                unsafe { pool.deallocate(live.block.cast(), layout(size, live.layout.align())) };
-            }
-            Step::Collect => _ = pool.collect(),
-            Step::Purge => _ = pool.purge(),
-            Step::Resize { .. } | Step::Deallocate { .. } => {}
-        }
-        if let Some(live) = all.last() {
-            assert_eq!(live.block.cast::<u8>().as_ptr().addr() % live.layout.align(), 0);
-            assert!(live.block.len() >= live.layout.size());
-        }
-    }
-    for live in all {
-        assert_eq!(read(&live), live.contents);
-        // SAFETY: allocated, and the layout fits.
-        unsafe { pool.deallocate(live.block.cast(), live.layout) };
-    }
-}
-
 proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
-    fn any_sequence_of_layouts_keeps_its_contents_and_its_rules(steps in steps(), zero: bool, recycle: bool) {
-        let ledger = Ledger::new();
-        let recycle = if recycle { Recycle::Always } else { Recycle::Never };
-        let builder = Pool::builder_in(ledger.clone()).max_class(64 * KIB).zero_on_return(zero);
-        let pool = builder.collect(Collect::Manual).recycle(recycle).build().unwrap();
-        run(&pool, &steps);
-        let stats = pool.stats();
-        prop_assert_eq!(stats.in_use_bytes, 0, "{}", stats);
-        prop_assert_eq!(stats.idle_bytes, ledger.live_bytes());
-        drop(pool);
-        ledger.assert_empty();
+    fn any_sequence_of_layouts_keeps_its_contents_and_its_rules(bytes in proptest::collection::vec(any::<u8>(), 0..800)) {
+        let mut bytes = Unstructured::new(&bytes);
+        let world = World::new(Setting::arbitrary(&mut bytes).unwrap());
+        let ops = std::iter::from_fn(|| (!bytes.is_empty()).then(|| Op::arbitrary(&mut bytes).ok()).flatten());
+        world.run(ops);
     }
 }

@@ -3,14 +3,13 @@
 #![allow(clippy::disallowed_types, reason = "an allocator of its own, with a lock")]
 #![allow(clippy::disallowed_methods, reason = "an allocator is tested")]
 
-#[path = "common/blocks.rs"]
-mod blocks;
+mod common;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use blocks::{Block, layout};
+use common::blocks::{self, Block, layout};
 use millpond::alloc::{Allocator, FromGlobalAlloc, Global};
 use millpond::{Collect, Pool, Recycle};
 use proptest::prelude::*;
@@ -203,10 +202,10 @@ proptest! {
 
     /// Any sequence of calls, beside a vector for each block.
     #[test]
-    fn blocks_hold_what_a_vector_would(ops in blocks::ops(&SIZES)) {
-        blocks::run(&FromGlobalAlloc::new(System), ops.clone());
+    fn blocks_hold_what_a_vector_would(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        blocks::run(&FromGlobalAlloc::new(System), &SIZES, &bytes);
         let (named, allocator) = checked();
-        blocks::run(&allocator, ops);
+        blocks::run(&allocator, &SIZES, &bytes);
         named.assert_empty();
     }
 }

@@ -3,8 +3,6 @@
 #![cfg(all(feature = "jemalloc", not(miri)))]
 #![allow(clippy::disallowed_methods, reason = "an allocator is tested")]
 
-#[path = "common/blocks.rs"]
-mod blocks;
 mod common;
 
 use std::ptr::{self, NonNull};
@@ -12,7 +10,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 
-use blocks::layout;
+use common::blocks::{self, layout};
 use common::process::alone;
 use millpond::alloc::{Allocator, Jemalloc, JemallocStats};
 use millpond::{Builder, Collect, Pool, PoolBuf, Recycle};
@@ -74,8 +72,8 @@ proptest! {
 
     /// Any sequence of calls, beside a vector for each block.
     #[test]
-    fn blocks_hold_what_a_vector_would(ops in blocks::ops(&SIZES)) {
-        blocks::run(&Jemalloc::new(), ops);
+    fn blocks_hold_what_a_vector_would(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        blocks::run(&Jemalloc::new(), &SIZES, &bytes);
     }
 }
 

@@ -1,10 +1,9 @@
 //! `Pages` keeps the allocator's contract on both sides of its threshold, and what is freed is no longer resident.
 #![cfg(all(unix, not(miri)))]
 
-#[path = "common/blocks.rs"]
-mod blocks;
+mod common;
 
-use blocks::{Block, layout};
+use common::blocks::{self, Block, layout};
 use millpond::alloc::Pages;
 use proptest::prelude::*;
 
@@ -89,8 +88,8 @@ proptest! {
     fn blocks_hold_what_a_vector_would(
         threshold in prop::sample::select(&[0, 4 * KIB, 5000, THRESHOLD][..]),
         huge in any::<bool>(),
-        ops in blocks::ops(&SIZES),
+        bytes in proptest::collection::vec(any::<u8>(), 0..300),
     ) {
-        blocks::run(&Pages::new().threshold(threshold).huge_pages(huge), ops);
+        blocks::run(&Pages::new().threshold(threshold).huge_pages(huge), &SIZES, &bytes);
     }
 }

@@ -1,15 +1,12 @@
 //! Blocks of an allocator that is itself under test, and what a vector beside each of them says that they hold.
-//!
-//! Named by its path, not in `common`: fuzz targets have that without proptest.
-#![allow(dead_code, reason = "each test uses its part")]
 #![allow(clippy::disallowed_methods, reason = "an allocator is tested")]
 
 use std::alloc::Layout;
 use std::hint::black_box;
 use std::ptr::NonNull;
 
-use millpond::alloc::Allocator;
-use proptest::prelude::*;
+use arbitrary::{Arbitrary, Unstructured};
+use millpond::alloc::{AllocError, Allocator};
 
 pub fn layout(size: usize, align: usize) -> Layout {
     Layout::from_size_align(size, align).unwrap()
@@ -22,17 +19,22 @@ pub struct Block {
     holds: Vec<u8>,
 }
 
+// SAFETY: it has its memory alone.
+unsafe impl Send for Block {}
+
 impl Block {
     pub fn new(allocator: &impl Allocator, layout: Layout, zeroed: bool) -> Self {
-        let at = if zeroed { allocator.allocate_zeroed(layout) } else { allocator.allocate(layout) }.unwrap();
-        let block = Self { at, layout, holds: vec![0; layout.size()] };
+        Self::try_new(allocator, layout, zeroed).unwrap()
+    }
+
+    pub fn try_new(allocator: &impl Allocator, layout: Layout, zeroed: bool) -> Result<Self, AllocError> {
+        let at = if zeroed { allocator.allocate_zeroed(layout) } else { allocator.allocate(layout) }?;
+        let block = Self { at, layout, holds: vec![0; at.len()] };
         block.check_place();
         if zeroed {
-            // SAFETY: the block is this long, and zeroed.
-            let bytes = unsafe { at.as_ref() };
-            assert!(*bytes == vec![0; at.len()], "all of {layout:?}");
+            block.check();
         }
-        block
+        Ok(block)
     }
 
     fn check_place(&self) {
@@ -40,10 +42,11 @@ impl Block {
         assert!(self.at.len() >= self.layout.size(), "{:?}", self.layout);
     }
 
-    /// Writes to all that it was asked for, which `check` then wants to see.
+    /// Writes to all that was reported, which `check` then wants to see.
     #[expect(clippy::cast_possible_truncation, reason = "any bytes will do")]
     pub fn fill(&mut self, seed: usize) {
-        self.holds.fill(seed as u8);
+        self.holds.clear();
+        self.holds.resize(self.at.len(), seed as u8);
         self.holds.iter_mut().step_by(1000).enumerate().for_each(|(n, byte)| *byte = n as u8);
         // SAFETY: both are so long, and apart.
         unsafe { self.at.cast::<u8>().as_ptr().copy_from_nonoverlapping(self.holds.as_ptr(), self.holds.len()) };
@@ -55,11 +58,18 @@ impl Block {
         assert!(bytes == self.holds, "{:?} does not hold what was written", self.layout);
     }
 
-    /// To another size, zeroed or filled where it is new.
-    fn resize(&mut self, allocator: &impl Allocator, to: Layout, zeroed: bool, seed: usize) {
-        let (at, from) = (self.at.cast(), self.layout);
-        let at = if to.size() < from.size() {
-            // SAFETY: the block is out, with this layout; the new size is smaller.
+    /// To another size, zeroed or filled where it is new. If that fails the block is as it was.
+    fn resize(
+        &mut self,
+        allocator: &impl Allocator,
+        from: Layout,
+        to: Layout,
+        zeroed: bool,
+        seed: usize,
+    ) -> Result<(), AllocError> {
+        let at = self.at.cast();
+        let resized = if to.size() < from.size() {
+            // SAFETY: the block is out, with a layout that fits; the new size is smaller.
             unsafe { allocator.shrink(at, from, to) }
         } else if zeroed {
             // SAFETY: as above; the new size is not smaller.
@@ -68,65 +78,149 @@ impl Block {
             // SAFETY: as above.
             unsafe { allocator.grow(at, from, to) }
         };
-        (self.at, self.layout) = (at.unwrap(), to);
+        if resized.is_ok() {
+            self.holds.truncate(from.size().min(to.size()));
+        }
+        (self.at, self.layout) = (resized.unwrap_or(self.at), if resized.is_ok() { to } else { self.layout });
         self.check_place();
-        let kept = from.size().min(to.size());
-        self.holds.truncate(kept);
         self.check();
-        self.holds.resize(to.size(), 0);
-        if zeroed && to.size() > kept {
+        resized?;
+        if zeroed && to.size() >= from.size() {
+            self.holds.resize(self.at.len(), 0);
             self.check();
         }
         self.fill(seed);
+        Ok(())
     }
 
     /// With the least or the greatest size that fits.
     pub fn free(self, allocator: &impl Allocator, greatest: bool) {
+        self.free_as(allocator, if greatest { Fits::Greatest } else { Fits::Least });
+    }
+
+    pub fn free_as(self, allocator: &impl Allocator, fits: Fits) {
         self.check();
-        let size = if greatest { self.at.len() } else { self.layout.size() };
         // SAFETY: the block is out, and the size between what was asked for and what was got.
-        unsafe { allocator.deallocate(self.at.cast(), layout(size, self.layout.align())) };
+        unsafe { allocator.deallocate(self.at.cast(), fits.of(&self)) };
     }
 }
 
-#[derive(Clone, Debug)]
-pub enum Op {
-    Allocate { size: usize, align: usize, zeroed: bool },
-    Resize { which: prop::sample::Index, size: usize, align: usize, zeroed: bool },
-    Free { which: prop::sample::Index, greatest: bool },
+/// Which of the sizes that fit a block its owner names.
+#[derive(Clone, Copy, Debug, Arbitrary)]
+pub enum Fits {
+    Least,
+    Greatest,
+    Between(u16),
 }
 
-/// With these sizes, and any others up to 200 KiB.
-pub fn ops(sizes: &'static [usize]) -> impl Strategy<Value = Vec<Op>> {
-    let size = move || prop_oneof![prop::sample::select(sizes), 0..200_usize << 10];
-    let align = || (0..=21_u32).prop_map(|shift| 1 << shift);
-    let op = prop_oneof![
-        2 => (size(), align(), any::<bool>()).prop_map(|(size, align, zeroed)| Op::Allocate { size, align, zeroed }),
-        3 => (any::<prop::sample::Index>(), size(), align(), any::<bool>())
-            .prop_map(|(which, size, align, zeroed)| Op::Resize { which, size, align, zeroed }),
-        1 => (any::<prop::sample::Index>(), any::<bool>()).prop_map(|(which, greatest)| Op::Free { which, greatest }),
-    ];
-    prop::collection::vec(op, 1..40)
+impl Fits {
+    fn of(self, block: &Block) -> Layout {
+        let (least, greatest) = (block.layout.size(), block.at.len());
+        let size = match self {
+            Self::Least => least,
+            Self::Greatest => greatest,
+            Self::Between(n) => least + usize::from(n) % (greatest - least + 1),
+        };
+        layout(size, block.layout.align())
+    }
 }
 
-/// Does all of it, and frees what is left.
-pub fn run(allocator: &impl Allocator, ops: Vec<Op>) {
-    let mut blocks: Vec<Block> = Vec::new();
-    for (seed, op) in ops.into_iter().enumerate() {
-        match op {
-            Op::Allocate { size, align, zeroed } => {
-                let mut block = Block::new(allocator, layout(size, align), zeroed);
-                block.fill(seed);
-                blocks.push(block);
-            }
-            Op::Resize { which, size, align, zeroed } if !blocks.is_empty() => {
-                which.get_mut(&mut blocks).resize(allocator, layout(size, align), zeroed, seed);
-            }
-            Op::Free { which, greatest } if !blocks.is_empty() => {
-                blocks.swap_remove(which.index(blocks.len())).free(allocator, greatest);
-            }
-            _ => {}
+/// One of a list, a neighbour of one, or any other up to 256 KiB, of which most are small.
+#[derive(Clone, Copy, Debug, Arbitrary)]
+pub enum Size {
+    Listed(u8),
+    Near(u8, u8),
+    Free { bits: u8, n: u32 },
+}
+
+impl Size {
+    pub fn bytes(self, listed: &[usize]) -> usize {
+        match self {
+            Self::Listed(n) => listed[usize::from(n) % listed.len()],
+            Self::Near(n, off) => (Self::Listed(n).bytes(listed) + usize::from(off % 5)).saturating_sub(2),
+            Self::Free { bits, n } => n as usize % (2 << (bits % 18)),
         }
+    }
+}
+
+/// Up to 2 MiB, few of them large.
+#[derive(Clone, Copy, Debug, Arbitrary)]
+pub struct Align(u8);
+
+impl Align {
+    fn bytes(self) -> usize {
+        1 << if self.0 < 224 { self.0 % 9 } else { self.0 % 22 }
+    }
+}
+
+/// Indices are taken modulo what there is.
+#[derive(Clone, Copy, Debug, Arbitrary)]
+pub enum Op {
+    Allocate { size: Size, align: Align, zeroed: bool },
+    Resize { which: u8, fits: Fits, size: Size, align: Align, zeroed: bool },
+    Free { which: u8, fits: Fits },
+}
+
+/// Blocks that are out at a time.
+const BLOCKS: usize = 32;
+
+/// An allocation, or a change of a block from a layout that fits it.
+#[derive(Clone, Copy, Debug)]
+pub struct Tried {
+    pub from: Option<Layout>,
+    pub to: Layout,
+    pub refused: bool,
+}
+
+impl Op {
+    /// What it tried to get; none if it did not.
+    pub fn step(
+        self,
+        allocator: &impl Allocator,
+        sizes: &[usize],
+        blocks: &mut Vec<Block>,
+        seed: usize,
+    ) -> Option<Tried> {
+        match self {
+            Self::Allocate { size, align, zeroed } if blocks.len() < BLOCKS => {
+                let to = layout(size.bytes(sizes), align.bytes());
+                let block = Block::try_new(allocator, to, zeroed);
+                let tried = Tried { from: None, to, refused: block.is_err() };
+                blocks.extend(block);
+                if let Some(block) = blocks.last_mut().filter(|_| !tried.refused) {
+                    block.fill(seed);
+                }
+                Some(tried)
+            }
+            Self::Resize { which, fits, size, align, zeroed } => {
+                let len = blocks.len().max(1);
+                let block = blocks.get_mut(usize::from(which) % len)?;
+                let (from, to) = (fits.of(block), layout(size.bytes(sizes), align.bytes()));
+                let resized = block.resize(allocator, from, to, zeroed, seed);
+                Some(Tried { from: Some(from), to, refused: resized.is_err() })
+            }
+            Self::Free { which, fits } => {
+                take(blocks, which)?.free_as(allocator, fits);
+                None
+            }
+            Self::Allocate { .. } => None,
+        }
+    }
+}
+
+pub fn take(blocks: &mut Vec<Block>, which: u8) -> Option<Block> {
+    let len = blocks.len();
+    (len > 0).then(|| blocks.swap_remove(usize::from(which) % len))
+}
+
+/// Does all that the bytes say, none of which may be refused, and frees what is left.
+pub fn run(allocator: &impl Allocator, sizes: &[usize], bytes: &[u8]) {
+    let mut bytes = Unstructured::new(bytes);
+    let ops = std::iter::from_fn(|| (!bytes.is_empty()).then(|| Op::arbitrary(&mut bytes).ok()).flatten());
+    let mut blocks = Vec::new();
+    for (seed, op) in ops.enumerate() {
+        let tried = op.step(allocator, sizes, &mut blocks, seed);
+        assert!(tried.is_none_or(|tried| !tried.refused), "{tried:?}");
     }
     blocks.into_iter().for_each(|block| block.free(allocator, false));
 }

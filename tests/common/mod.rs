@@ -1,6 +1,10 @@
 //! Allocators that watch, and other helpers of the tests.
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub mod allocator_ops;
+pub mod beside;
+pub mod blocks;
+pub mod books;
 pub mod census;
 pub mod flaky;
 pub mod ledger;
@@ -10,6 +14,7 @@ pub mod ops;
 pub mod others;
 pub mod owners;
 pub mod process;
+pub mod setting;
 pub mod threads;
 
 use std::time::{Duration, Instant};

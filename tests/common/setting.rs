@@ -1,0 +1,89 @@
+//! Settings of the pools that interpreters of operations run on, and what one of them reports for a layout.
+
+use std::alloc::Layout;
+
+use arbitrary::Arbitrary;
+use millpond::{Collect, Pool, Recycle};
+
+use super::class_size;
+use super::ledger::Ledger;
+
+/// Most are the default.
+const ALIGNS: [usize; 6] = [64, 64, 64, 1, 16, 4096];
+
+/// Settings that make every tier small enough to overflow, or leave the defaults.
+#[derive(Clone, Copy, Debug, Arbitrary)]
+pub struct Setting {
+    tiny: bool,
+    limited: bool,
+    zero: bool,
+    pass_through: bool,
+    align: u8,
+}
+
+impl Setting {
+    /// `limit`: of a pool that has one.
+    pub fn pool(self, ledger: &Ledger, limit: usize) -> Pool<Ledger> {
+        let mut builder = Pool::builder_in(ledger.clone()).collect(Collect::Manual).zero_on_return(self.zero);
+        builder = builder.recycle(if self.pass_through { Recycle::Never } else { Recycle::Always }).align(self.align());
+        if self.tiny {
+            builder = builder.max_class(self.max_class()).idle_limit(20_000).local_limit(5000);
+        }
+        if self.limited {
+            builder = builder.limit(limit);
+        }
+        builder.build().expect("every setting is sound")
+    }
+
+    pub fn ledger(self, limit: usize) -> Ledger {
+        if self.limited { Ledger::with_limit(limit) } else { Ledger::new() }
+    }
+
+    pub fn limited(self) -> bool {
+        self.limited
+    }
+
+    pub fn passes_through(self) -> bool {
+        self.pass_through
+    }
+
+    fn align(self) -> usize {
+        ALIGNS[usize::from(self.align) % ALIGNS.len()]
+    }
+
+    fn max_class(self) -> usize {
+        if self.tiny { 4096 } else { 4 << 20 }
+    }
+
+    /// The size of the block of a class that a layout gets from the pool as an allocator; none if it gets one of its own.
+    fn class(self, layout: Layout) -> Option<usize> {
+        let pooled = (128..=self.max_class()).contains(&layout.size()) && layout.align() <= self.align();
+        pooled.then(|| class_size(layout.size()))
+    }
+
+    /// The length that the pool as an allocator reports.
+    pub fn reported(self, layout: Layout) -> usize {
+        self.class(layout).unwrap_or(layout.size())
+    }
+
+    /// Whether it comes straight from the pool's allocator.
+    pub fn is_direct(self, layout: Layout) -> bool {
+        self.class(layout).is_none()
+    }
+
+    /// The bytes that a block of `to` takes beside one of `from`, which is still there: none where that one will do.
+    pub fn takes(self, from: Option<Layout>, to: Layout) -> usize {
+        let stays = from.is_some_and(|from| match (self.class(from), self.class(to)) {
+            (Some(old), Some(new)) => old == new,
+            // Its own allocator makes it smaller.
+            (None, None) => to.size() < from.size() && !self.zero,
+            _ => false,
+        });
+        if stays { 0 } else { self.reported(to) }
+    }
+
+    /// The capacity of a buffer for so many bytes.
+    pub fn capacity(self, len: usize) -> usize {
+        if len <= self.max_class() { class_size(len) } else { len }
+    }
+}
