@@ -17,7 +17,8 @@ pub struct Setting {
     tiny: bool,
     limited: bool,
     zero: bool,
-    pass_through: bool,
+    /// Half of them recycle, a quarter pass through, and a quarter are chaos.
+    recycle: u8,
     align: u8,
 }
 
@@ -25,7 +26,11 @@ impl Setting {
     /// `limit`: of a pool that has one.
     pub fn pool(self, ledger: &Ledger, limit: usize) -> Pool<Ledger> {
         let mut builder = Pool::builder_in(ledger.clone()).collect(Collect::Manual).zero_on_return(self.zero);
-        builder = builder.recycle(if self.pass_through { Recycle::Never } else { Recycle::Always }).align(self.align());
+        builder = builder.align(self.align()).recycle(match self.recycle % 4 {
+            1 => Recycle::Never,
+            3 => Recycle::Chaos(self.recycle.into()),
+            _ => Recycle::Always,
+        });
         if self.tiny {
             builder = builder.max_class(self.max_class()).idle_limit(20_000).local_limit(5000);
         }
@@ -44,7 +49,7 @@ impl Setting {
     }
 
     pub fn passes_through(self) -> bool {
-        self.pass_through
+        self.recycle % 4 == 1
     }
 
     fn align(self) -> usize {
