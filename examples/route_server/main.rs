@@ -12,14 +12,15 @@
 //!
 //! The address and the `curl` lines to try are printed at start, the pool's statistics on Ctrl-C.
 //!
-//! The files, in the order in which a request meets them: `serve` (connections), `answer` (resources), `format` (a
-//! table becomes bytes), `memory` (pool or plain allocation), `reply` (bytes leave without a copy). Beside them:
-//! `route` and `table` (what is served), `problem` (what is refused), `statistics`, `patience` (clients that stop
-//! reading, and a pool of what each connection waits with), `options` (the command line).
+//! The files, in the order in which a request meets them: `serve` and `connection` (clients, many and one), `answer`
+//! (resources), `format` (a table becomes bytes), `memory` (pool or plain allocation), `reply` (bytes leave without a
+//! copy). Beside them: `route` and `table` (what is served), `problem` (what is refused), `statistics`, `patience`
+//! (clients that stop reading, and a pool of what each connection waits with), `options` (the command line).
 
 #![forbid(unsafe_code)]
 
 mod answer;
+mod connection;
 mod format;
 mod memory;
 mod options;

@@ -76,7 +76,9 @@ fn next_hop<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Err
 fn check_prefix(text: &str) -> Result<(), &'static str> {
     let (address, length) = text.split_once('/').ok_or("no `/` with a length, as in 10.0.0.0/24")?;
     let address: IpAddr = address.parse().map_err(|_| "no IP address before the `/`")?;
-    let length = decimal::<u32>(length).ok_or("no number after the `/`")?;
+    // As many digits as it may have: with zeros before it a length would be as long as a body.
+    let length = Some(length).filter(|digits| digits.len() <= 3).and_then(decimal::<u32>);
+    let length = length.ok_or("no number of up to three digits after the `/`")?;
     let (bits, size) = match address {
         IpAddr::V4(address) => (u128::from(address.to_bits()) << 96, 32),
         IpAddr::V6(address) => (address.to_bits(), 128),

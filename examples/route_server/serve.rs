@@ -1,21 +1,19 @@
-//! Connections: taken, bounded in number and patience, and finished on Ctrl-C.
+//! Connections: taken, bounded in number, and finished on Ctrl-C.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::select;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 
-use crate::answer::{App, answer};
+use crate::answer::App;
+use crate::connection::connection;
 use crate::memory::Memory;
-use crate::patience::Patient;
 use crate::{complain, say};
 
 /// Below the usual limit of 1024 open files. Further clients wait in the listener's queue.
@@ -26,9 +24,6 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Most errors of `accept` (no file descriptor, no memory) last until some connection ends: trying at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
-
-/// Bounds a request's head, and what hyper reads ahead of a body.
-const READ_BUFFER: usize = 64 << 10;
 
 pub async fn serve<M: Memory>(listener: TcpListener, app: Arc<App<M>>, timeout: Duration, mut signals: Signals) {
     let connections = GracefulShutdown::new();
@@ -70,16 +65,7 @@ fn spawn<M: Memory>(
 ) {
     // Only the latency suffers if it fails.
     let _ = stream.set_nodelay(true);
-    let stream = Patient::new(TokioIo::new(stream), timeout, app.waits().get());
-    let app = Arc::clone(app);
-    let service = service_fn(move |request| answer(Arc::clone(&app), request));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(timeout)
-        .max_buf_size(READ_BUFFER)
-        // Without it hyper may copy head and body into one buffer of its own.
-        .writev(true)
-        .serve_connection(stream, service);
+    let connection = connection(TokioIo::new(stream), Arc::clone(app), timeout);
     let connection = connections.watch(connection);
     tokio::spawn(async move {
         // An error here is a client that went away or broke the protocol: there is nobody left to tell.

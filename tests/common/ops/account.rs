@@ -70,7 +70,7 @@ impl Account {
     pub fn check_closed<'a>(&self, out: impl Iterator<Item = &'a PoolBuf<Flaky>>) {
         let capacities: Vec<_> = out.map(PoolBuf::capacity).collect();
         assert_eq!(self.ledger.live(), capacities.len());
-        assert_eq!(self.ledger.live_bytes(), capacities.iter().sum());
+        assert_eq!(self.ledger.live_bytes(), capacities.iter().sum::<usize>());
     }
 
     /// After the last buffer.
@@ -85,7 +85,7 @@ impl Account {
         let stats = pool.stats();
         books::assert_balanced(&stats, &self.ledger);
         self.check_against_the_book(&stats);
-        assert_eq!(stats.in_use_bytes, out.map(PoolBuf::capacity).sum(), "{stats}");
+        assert_eq!(stats.in_use_bytes, out.map(PoolBuf::capacity).sum::<usize>(), "{stats}");
     }
 
     /// Block by block, what the allocator saw.
