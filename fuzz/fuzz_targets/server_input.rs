@@ -44,6 +44,7 @@ mod table;
 
 use std::error::Error;
 use std::io;
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -118,6 +119,7 @@ impl Memory for Pool<Ledger> {
 fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| {
+        expect_hypers_assertion();
         let mut builder = Builder::new_current_thread();
         builder.enable_time().start_paused(true).max_blocking_threads(1).build().expect("a thread and some memory")
     })
@@ -134,33 +136,52 @@ fuzz_target!(|bytes: &[u8]| {
     let [read_at_a_time, write_at_a_time] = [*read_at_a_time, *write_at_a_time].map(usize::from);
     let limit = if setting & 1 == 1 { TIGHT_LIMIT } else { POOL_LIMIT };
     let _runtime = runtime();
+    let mut whole = true;
     let peak = heap::peak_of(|| {
-        serve(Wire { input, replies: &mut replies, read_at_a_time, write_at_a_time, waited: false, at_end }, limit);
+        let wire = Wire { input, replies: &mut replies, read_at_a_time, write_at_a_time, waited: false, at_end };
+        whole = serve(wire, limit);
     });
     assert!(peak <= HEAP, "{peak} bytes of memory");
-    replies.end();
+    if whole {
+        replies.end();
+    }
 });
 
-/// Until the connection ends, which it must.
-fn serve(wire: Wire<'_>, limit: usize) {
+/// Until the connection ends, which it must. False: by hyper's assertion.
+fn serve(wire: Wire<'_>, limit: usize) -> bool {
     let ledger = Ledger::with_limit(limit);
     let builder = Pool::builder_in(ledger.clone()).collect(Collect::Manual).recycle(Recycle::Always);
     let pool = builder.limit(limit).build().expect("sound");
     let options = Options { max_body: MAX_BODY, max_routes: MAX_ROUTES, ..Options::default() };
     let table = SharedTable::new(route::generate(ROUTES), MAX_ROUTES).expect("few");
-    runtime().block_on(async {
-        let app = Arc::new(App::new(pool.clone(), table, &options).expect("sound"));
+    let app = Arc::new(App::new(pool.clone(), table, &options).expect("sound"));
+    let connected = catch_unwind(AssertUnwindSafe(|| {
         // An error is a client that broke the protocol or went away.
-        _ = connection(wire, Arc::clone(&app), options.timeout).await;
-        // Bodies that nobody asked for are still read.
+        runtime().block_on(async { _ = connection(wire, Arc::clone(&app), options.timeout).await });
+    }));
+    // Bodies that nobody asked for are still read.
+    runtime().block_on(async {
         while runtime().metrics().num_alive_tasks() > 0 {
             sleep(Duration::from_millis(1)).await;
         }
-        assert_eq!(app.waits().stats().objects.in_use, 0);
-        assert!(app.snapshot().routes().len() <= MAX_ROUTES);
     });
+    assert_eq!(app.waits().stats().objects.in_use, 0);
+    assert!(app.snapshot().routes().len() <= MAX_ROUTES);
     let stats = pool.stats();
     assert_eq!(stats.in_use_bytes, 0, "{stats}");
-    drop(pool);
+    drop((app, pool));
     ledger.assert_empty();
+    connected.is_ok()
+}
+
+/// hyper 1.12 answers a head that it cannot read also while the reply before it is on its way, of which an assertion in debug builds
+/// alone tells. That is its own affair, so only that panic does not end the process; whatever it unwinds must go back.
+fn expect_hypers_assertion() {
+    let ends_the_process = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        let of_hyper = panic.location().is_some_and(|at| at.file().ends_with("/src/proto/h1/conn.rs"));
+        if !of_hyper || panic.payload_as_str() != Some("assertion failed: self.can_write_head()") {
+            ends_the_process(panic);
+        }
+    }));
 }
