@@ -22,7 +22,16 @@ fn main() {
 
 /// Runs `step` often on each of two threads.
 fn on_two_threads(step: fn()) {
-    let threads = [(); 2].map(|()| thread::spawn(move || (0..100_000).for_each(|_| step())));
+    let steps = move || {
+        for n in 0..100_000 {
+            step();
+            if n % 100 == 0 {
+                // On a busy machine they might run one after the other.
+                thread::yield_now();
+            }
+        }
+    };
+    let threads = [(); 2].map(|()| thread::spawn(steps));
     for thread in threads {
         thread.join().expect("the thread does not panic");
     }
