@@ -61,13 +61,17 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn new(classes: usize) -> Self {
-        Self {
-            classes: (0..classes).map(|_| ClassCounters::default()).collect(),
+    /// None: no memory.
+    pub(crate) fn try_new(classes: usize) -> Option<Self> {
+        let mut of_classes = Vec::new();
+        of_classes.try_reserve_exact(classes).ok()?;
+        of_classes.resize_with(classes, ClassCounters::default);
+        Some(Self {
+            classes: of_classes.into_boxed_slice(),
             release_panics: Figure::new(0),
             limit_failed: Figure::new(0),
             limit_saved: Figure::new(0),
-        }
+        })
     }
 
     pub(crate) fn of(&self, class: Class) -> &ClassCounters {

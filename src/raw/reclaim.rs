@@ -171,6 +171,14 @@ impl<T> Shared<T> {
     }
 }
 
+/// Whether there is memory for what retires a value: a token, and a bag of the epoch's. Neither can report that there is none; asking
+/// for as much just before makes that unlikely.
+pub(crate) fn can_retire() -> bool {
+    // 64 deferred functions of four words; and somewhat more.
+    const BAG: usize = 64 * 4 * size_of::<usize>() + 128;
+    Vec::<u8>::new().try_reserve_exact(BAG).is_ok()
+}
+
 impl<T> Shell<T> {
     fn new(value: *mut T) -> Self {
         let read = Arc::new(());

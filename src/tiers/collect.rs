@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::raw::counters::Why;
 use crate::raw::generation::Generation;
+use crate::raw::reclaim::can_retire;
 use crate::raw::size_class::Class;
 use crate::raw::slot::Reach;
 use crate::raw::turn::Turn;
@@ -100,7 +101,7 @@ impl<B: Backing> Tiers<B> {
     /// memory for a new generation) becomes the depot.
     fn rotate(&self, turn: &mut Turn) {
         let holds = |class: Class| self.counters.of(class).allocated.load(Relaxed) > 0;
-        let fresh = if turn.shell.is_none() { self.depot.fresh(holds) } else { None };
+        let fresh = if turn.shell.is_none() && can_retire() { self.depot.fresh(holds) } else { None };
         let (victim, depot) = (&self.victim.generation, &self.depot.generation);
         match fresh {
             // SAFETY: the turn is ours.

@@ -97,9 +97,10 @@ impl<B: Backing> Tiers<B> {
     pub(crate) fn new(config: Config, backing: B, pool: NonNull<()>) -> Result<Self, B> {
         let classes = config.classes.count();
         let generations = (Generation::try_new(classes), Generation::try_new(classes));
-        let ((Some(depot), Some(victim)), Some(origin)) = (generations, Origin::here()) else {
+        let ((Some(depot), Some(victim)), Some(counters)) = (generations, Counters::try_new(classes)) else {
             return Err(backing);
         };
+        let Some(origin) = Origin::here() else { return Err(backing) };
         let tracks = match config.track.map(|one_in| FallibleBox::try_new(Tracks::new(one_in))) {
             Some(Err(_)) => return Err(backing),
             Some(Ok(tracks)) => Some(tracks),
@@ -114,7 +115,7 @@ impl<B: Backing> Tiers<B> {
             #[cfg(feature = "arena")]
             arenas: Arenas::default(),
             backing,
-            counters: Counters::new(classes),
+            counters,
             history: History::default(),
             closed: AtomicBool::new(false),
             chaos: config.chaos.map(Chaos::new),
