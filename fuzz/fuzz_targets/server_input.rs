@@ -51,6 +51,7 @@ use std::time::Duration;
 use libfuzzer_sys::fuzz_target;
 use millpond::{Collect, Pool, PoolBuf, Recycle, Stats};
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use answer::App;
@@ -115,16 +116,27 @@ impl Memory for Pool<Ledger> {
     }
 }
 
-/// Without I/O, for all inputs: it keeps the thread on which tables are copied. Its time stands while anything moves, and then jumps.
+/// Without I/O, for all inputs. Its time stands while anything moves, and then jumps.
+///
+/// The thread on which tables are copied stays, and so does the pools' own, as long as one of them is there: where one begins or
+/// ends while leaks are looked for, what it has just made counts as one.
 fn runtime() -> &'static Runtime {
-    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    RUNTIME.get_or_init(|| {
+    static RUNTIME: OnceLock<(Runtime, Pool)> = OnceLock::new();
+    let (runtime, _) = RUNTIME.get_or_init(|| {
         expect_hypers_assertion();
+        let pool = Pool::builder().recycle(Recycle::Always).build().expect("sound");
+        drop(pool.get(1));
         let mut builder = Builder::new_current_thread();
-        // It stays: what the C library notes of a thread that is just ending LeakSanitizer takes for a leak.
-        builder.thread_keep_alive(Duration::from_secs(1 << 30));
-        builder.enable_time().start_paused(true).max_blocking_threads(1).build().expect("a thread and some memory")
-    })
+        builder
+            .enable_time()
+            .start_paused(true)
+            .max_blocking_threads(1)
+            .thread_keep_alive(Duration::from_secs(1 << 20));
+        let runtime = builder.build().expect("some memory");
+        runtime.block_on(async { _ = spawn_blocking(|| {}).await });
+        (runtime, pool)
+    });
+    runtime
 }
 
 fuzz_target!(|bytes: &[u8]| {
