@@ -2,8 +2,11 @@
 
 mod common;
 
+use arbitrary::{Arbitrary, Unstructured};
+use common::class_ops::{Knobs, Number};
 use common::ledger::Ledger;
 use millpond::{Collect, GetError, Pool, Recycle};
+use proptest::prelude::*;
 
 const MAX: usize = 4 << 20;
 
@@ -112,5 +115,18 @@ fn growing_at_least_doubles() {
         let before = buf.capacity();
         buf.resize(before + 1, 0);
         assert!(buf.capacity() >= 2 * before);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_settings_are_refused_for_a_reason_or_make_classes_as_promised(
+        bytes in proptest::collection::vec(any::<u8>(), 0..200),
+    ) {
+        let mut bytes = Unstructured::new(&bytes);
+        let knobs = Knobs::arbitrary(&mut bytes).unwrap();
+        knobs.run(std::iter::from_fn(|| (!bytes.is_empty()).then(|| Number::arbitrary(&mut bytes).ok()).flatten()));
     }
 }

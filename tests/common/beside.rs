@@ -91,6 +91,12 @@ impl Handles {
         !self.setting.limited() || in_use + takes <= LIMIT
     }
 
+    /// For what is not refused block by block: so much is in use now.
+    #[track_caller]
+    pub fn check_bound(&self, in_use: usize) {
+        assert!(self.has_room(0, in_use), "{in_use} of {LIMIT} bytes");
+    }
+
     /// At rest. `out`: the layouts of all that is out.
     pub fn check(&self, out: impl Iterator<Item = Layout>) -> Stats {
         let stats = self.pick(0).stats();

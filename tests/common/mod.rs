@@ -6,6 +6,7 @@ pub mod beside;
 pub mod blocks;
 pub mod books;
 pub mod census;
+pub mod class_ops;
 pub mod flaky;
 pub mod ledger;
 pub mod object_ops;
