@@ -1,0 +1,222 @@
+//! What a user gives to a pool may panic at any single call: `make`, `reset`, a drop, a hook, a reader. At most the one object
+//! concerned is lost, and the pool goes on.
+
+mod common;
+
+use std::io::{self, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use common::ledger::Ledger;
+use millpond::{Collect, ObjectPool, Pool, Recycle};
+
+/// Counts calls, and lets one of them panic.
+#[derive(Clone, Default)]
+struct Cue(Arc<Calls>);
+
+#[derive(Default)]
+struct Calls {
+    made: AtomicUsize,
+    /// From 1; 0 for none.
+    panics: AtomicUsize,
+    objects: AtomicUsize,
+}
+
+impl Cue {
+    fn arm(&self, nth: usize) {
+        self.0.made.store(0, SeqCst);
+        self.0.panics.store(nth, SeqCst);
+    }
+
+    fn call(&self) {
+        if self.0.made.fetch_add(1, SeqCst) + 1 == self.0.panics.load(SeqCst) {
+            // without the message, of which there would be thousands
+            resume_unwind(Box::new("on cue"));
+        }
+    }
+
+    fn calls(&self) -> usize {
+        self.0.made.load(SeqCst)
+    }
+
+    fn objects(&self) -> usize {
+        self.0.objects.load(SeqCst)
+    }
+}
+
+/// Counted from its making to its drop, a call each.
+struct Object {
+    cue: Cue,
+    refused: bool,
+}
+
+impl Object {
+    fn make(cue: &Cue) -> Self {
+        cue.call();
+        cue.0.objects.fetch_add(1, SeqCst);
+        Self { cue: cue.clone(), refused: false }
+    }
+}
+
+impl Drop for Object {
+    fn drop(&mut self) {
+        self.cue.0.objects.fetch_sub(1, SeqCst);
+        self.cue.call();
+    }
+}
+
+fn objects(cue: &Cue, recycle: Recycle) -> ObjectPool<Object> {
+    let (make, reset) = (cue.clone(), cue.clone());
+    ObjectPool::builder(move || Object::make(&make))
+        .reset(move |object| {
+            reset.call();
+            !std::mem::take(&mut object.refused)
+        })
+        .max_idle(8)
+        .collect(Collect::Manual)
+        .recycle(recycle)
+        .build()
+        .unwrap()
+}
+
+/// Calls each callback, from the user's code, from another thread's, and from collections.
+fn use_objects(pool: &ObjectPool<Object>, cue: &Cue) {
+    let mut held: Vec<_> = (0..6).map(|_| pool.get()).collect();
+    held[1].refused = true;
+    held.truncate(3);
+    let sent = held.pop();
+    std::thread::spawn(move || drop(sent)).join().unwrap();
+    pool.put(Object::make(cue));
+    drop(pool.get().detach());
+    held.extend((0..10).map(|_| pool.get()));
+    drop(held);
+    pool.collect();
+    drop(pool.get());
+    pool.collect();
+    pool.purge();
+    drop(pool.get());
+}
+
+#[test]
+fn of_objects_at_any_call_loses_no_more_than_that_one() {
+    for recycle in [Recycle::Always, Recycle::Never, Recycle::Chaos(5)] {
+        let cue = Cue::default();
+        let pool = objects(&cue, recycle);
+        use_objects(&pool, &cue);
+        drop(pool);
+        let calls = cue.calls();
+        assert!(calls > 40, "{calls} calls");
+        for nth in 1..=calls {
+            let pool = objects(&cue, recycle);
+            cue.arm(nth);
+            let result = catch_unwind(AssertUnwindSafe(|| use_objects(&pool, &cue)));
+            let stats = pool.stats();
+            assert_eq!(stats.objects.in_use, 0, "{recycle:?}, call {nth}\n{stats}");
+            assert_eq!(stats.objects.idle, cue.objects(), "{recycle:?}, call {nth}\n{stats}");
+            // A panic that was the user's to see, one that the pool kept, or one that has yet to come.
+            let contained = stats.reset_panics + stats.drop_panics;
+            assert!(contained + u64::from(result.is_err()) <= 1, "{recycle:?}, call {nth}\n{stats}");
+            cue.arm(0);
+            use_objects(&pool, &cue);
+            drop(pool);
+            assert_eq!(cue.objects(), 0, "{recycle:?}, call {nth}");
+        }
+    }
+}
+
+/// Closing drops what is idle.
+#[test]
+fn of_objects_at_any_call_of_closing_is_contained() {
+    let cue = Cue::default();
+    for nth in 1..=6 {
+        let pool = objects(&cue, Recycle::Always);
+        let (held, late) = ((0..4).map(|_| pool.get()).collect::<Vec<_>>(), pool.get());
+        drop(held);
+        cue.arm(nth);
+        drop(pool);
+        drop(late);
+        assert_eq!(cue.objects(), 0);
+    }
+    assert_eq!(cue.calls(), 6, "every call had its turn: four drops, the late one's reset, and its drop");
+}
+
+/// What a closure captured goes with the pool, and its drop is a call too.
+#[test]
+fn of_a_captured_value_is_contained() {
+    struct Captured(Cue);
+
+    impl Drop for Captured {
+        fn drop(&mut self) {
+            self.0.call();
+        }
+    }
+
+    let cue = Cue::default();
+    for nth in 1..=2 {
+        let (in_make, in_reset) = (Captured(cue.clone()), Captured(cue.clone()));
+        let pool = ObjectPool::<u8>::with(
+            move || {
+                let _ = &in_make;
+                0
+            },
+            move |_| {
+                let _ = &in_reset;
+            },
+        );
+        drop(pool.get());
+        cue.arm(nth);
+        drop(pool);
+        assert_eq!(cue.calls(), 2);
+    }
+}
+
+/// Gives a byte at each call.
+struct Bytes(Cue);
+
+impl Read for Bytes {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.0.call();
+        let Some(first) = into.first_mut().filter(|_| self.0.calls() <= 300) else { return Ok(0) };
+        *first = 7;
+        Ok(1)
+    }
+}
+
+#[test]
+fn of_a_reader_at_any_call_keeps_what_was_read() {
+    let (ledger, cue) = (Ledger::new(), Cue::default());
+    let pool = common::pool(&ledger);
+    for nth in 1..=301 {
+        cue.arm(nth);
+        let mut buf = pool.get(1);
+        let result = catch_unwind(AssertUnwindSafe(|| buf.read_from(Bytes(cue.clone()), 1 << 20)));
+        assert!(result.is_err());
+        assert_eq!(*buf, vec![7; nth - 1]);
+    }
+    assert_eq!(pool.stats().in_use_bytes, 0);
+    drop(pool);
+    ledger.assert_empty();
+}
+
+#[test]
+fn of_a_hook_is_counted_and_the_collection_done() {
+    fn hook(ledger: &Ledger, _: millpond::Freed) {
+        assert_eq!(ledger.live(), 0, "what was collected is free");
+        resume_unwind(Box::new("on cue"));
+    }
+    let ledger = Ledger::new();
+    let pool = Pool::builder_in(ledger.clone())
+        .collect(Collect::Manual)
+        .recycle(Recycle::Always)
+        .trimmed(hook)
+        .build()
+        .unwrap();
+    for panics in 1..=3 {
+        drop(pool.get(4096));
+        assert_eq!(pool.purge().blocks(), 1);
+        assert_eq!(pool.stats().release_panics, panics);
+    }
+    drop(pool);
+    ledger.assert_empty();
+}
