@@ -2,6 +2,7 @@
 //!
 //! Named by its path, not in `common`: it needs the feature `arena`.
 #![allow(clippy::disallowed_methods, reason = "an allocator is tested")]
+#![allow(clippy::cast_possible_truncation, reason = "numbers to tell things by")]
 
 use std::alloc::Layout;
 use std::ptr::NonNull;
@@ -247,7 +248,7 @@ impl World {
         let ledger = self.handles.close();
         while let Some(mut tenant) = self.tenants.pop() {
             tenant.check(setting);
-            if self.tenants.len().is_multiple_of(2) {
+            if self.tenants.len() % 2 == 0 {
                 tenant.reset(setting);
             }
         }
