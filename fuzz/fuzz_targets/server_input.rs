@@ -171,8 +171,9 @@ fn serve(wire: Wire<'_>, limit: usize) -> bool {
     let options = Options { max_body: MAX_BODY, max_routes: MAX_ROUTES, ..Options::default() };
     let table = SharedTable::new(route::generate(ROUTES), MAX_ROUTES).expect("few");
     let app = Arc::new(App::new(pool.clone(), table, &options).expect("sound"));
-    let connected =
-        catch_unwind(AssertUnwindSafe(|| runtime().block_on(connection(wire, Arc::clone(&app), options.timeout))));
+    let connected = catch_unwind(AssertUnwindSafe(|| {
+        runtime().block_on(async { connection(wire, Arc::clone(&app), options.timeout).await })
+    }));
     // Bodies that nobody asked for are still read.
     runtime().block_on(async {
         while runtime().metrics().num_alive_tasks() > 0 {
