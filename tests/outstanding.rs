@@ -129,6 +129,16 @@ fn a_tracked_pool_recycles() {
     }
 }
 
+/// They all lie at one address.
+#[test]
+fn objects_of_no_size_are_not_noted() {
+    let pool = millpond::ObjectPool::builder(|| ()).track(true).build().unwrap();
+    let held = [pool.get(), pool.get()];
+    assert_eq!((pool.outstanding().count(), pool.stats().objects.in_use), (0, 2));
+    drop(held);
+    assert_eq!(pool.stats().objects.in_use, 0);
+}
+
 #[test]
 fn objects_are_listed_too() {
     let census = Census::default();

@@ -28,7 +28,8 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
         let tiers = unsafe { &self.core().as_ref().tiers };
         if tiers.tracks.is_some() {
             let lent = Lent { block: self.ptr, home: self.home };
-            self.home = tiers.followed(grown.ptr, lent, self.capacity()).home;
+            // SAFETY: (I2) the block is this buffer's, and so is the unit.
+            self.home = unsafe { tiers.followed(grown.ptr, lent, self.capacity()) }.home;
         }
         Ok(())
     }
@@ -56,7 +57,7 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
     /// What was lent for `min` bytes, noted as the caller's if that is wanted.
     ///
     /// # Safety
-    /// It is, by this core.
+    /// It is, by this core; the caller has it and its unit.
     #[inline]
     #[track_caller]
     pub(crate) unsafe fn noted(core: NonNull<Core<Bytes<A>>>, lent: Lent, min: usize) -> Lent {
@@ -67,6 +68,7 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
         }
         // SAFETY: and the home.
         let size = unsafe { lent.home.as_ref() }.size().get();
-        tiers.noted(lent, size.max(min), Location::caller())
+        // SAFETY: passed on.
+        unsafe { tiers.noted(lent, size.max(min), Location::caller()) }
     }
 }

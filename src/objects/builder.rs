@@ -98,7 +98,7 @@ impl<T: Send + 'static, M> ObjectBuilder<T, M> {
     }
 
     /// Whether to note, for every object that is out, where in the program it was gotten: [`ObjectPool::outstanding`]. As
-    /// [`Builder::track`](crate::Builder::track). Default: no.
+    /// [`Builder::track`](crate::Builder::track). Default: no. Objects of no size are not noted.
     pub fn track(self, yes: bool) -> Self {
         Self { track: yes.then_some(1), ..self }
     }

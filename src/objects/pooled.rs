@@ -105,7 +105,11 @@ impl<T: Send + 'static> Pooled<T> {
         let lent = Lent { block: self.object.cast(), home: self.home };
         // SAFETY: the unit keeps the core.
         let tiers = unsafe { &self.core().as_ref().tiers };
-        self.home = tiers.noted(lent, size_of::<T>(), Location::caller()).home;
+        // Objects of no size have no address of their own.
+        if size_of::<T>() > 0 {
+            // SAFETY: (I2) the object is this one's, and so is the unit.
+            self.home = unsafe { tiers.noted(lent, size_of::<T>(), Location::caller()) }.home;
+        }
         self
     }
 

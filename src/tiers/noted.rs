@@ -11,24 +11,34 @@ use crate::tiers::backing::Backing;
 
 impl<B: Backing> Tiers<B> {
     /// The same block from a home without a magazine, if it was noted that it is out.
+    ///
+    /// # Safety
+    /// (I2) the caller has the block, of this pool, and its unit.
     #[inline]
-    pub(crate) fn noted(&self, lent: Lent, bytes: usize, site: &'static Location<'static>) -> Lent {
+    pub(crate) unsafe fn noted(&self, lent: Lent, bytes: usize, site: &'static Location<'static>) -> Lent {
         match self.tracks() {
-            Some(tracks) if tracks.is_due() && tracks.note(lent.block, bytes, site) => self.unowned(lent),
+            // SAFETY: passed on.
+            Some(tracks) if tracks.is_due() && tracks.note(lent.block, bytes, site) => unsafe { self.unowned(lent) },
             _ => lent,
         }
     }
 
     /// As [`noted`](Self::noted), if that was noted of the block that it takes the place of.
-    pub(crate) fn followed(&self, from: NonNull<u8>, lent: Lent, bytes: usize) -> Lent {
+    ///
+    /// # Safety
+    /// As there.
+    pub(crate) unsafe fn followed(&self, from: NonNull<u8>, lent: Lent, bytes: usize) -> Lent {
         match self.tracks() {
-            Some(tracks) if tracks.follow(from, lent.block, bytes) => self.unowned(lent),
+            // SAFETY: passed on.
+            Some(tracks) if tracks.follow(from, lent.block, bytes) => unsafe { self.unowned(lent) },
             _ => lent,
         }
     }
 
-    fn unowned(&self, Lent { block, home }: Lent) -> Lent {
-        // SAFETY: (I2) the caller has the block and its unit, which keeps the home.
+    /// # Safety
+    /// As for `noted`.
+    unsafe fn unowned(&self, Lent { block, home }: Lent) -> Lent {
+        // SAFETY: the unit keeps the home.
         let class = unsafe { home.as_ref() }.class();
         Lent { block, home: self.local.shared_home(class) }
     }
