@@ -93,9 +93,13 @@ fn what_one_puts_is_taken_exactly_once() {
     threads::scope(|scope| {
         for _ in 0..TAKERS {
             scope.spawn(|| {
-                // What the putter keeps to itself is its own to take.
-                while !put.load(SeqCst) {
+                // What the putter keeps to itself is its own to take; and what this thread found with another one is its own.
+                loop {
+                    let over = put.load(SeqCst);
                     if !take() {
+                        if over {
+                            break;
+                        }
                         thread::yield_now();
                     }
                 }
