@@ -26,7 +26,8 @@ use crate::raw::size_class::Rank;
 use crate::raw::wipe::wipe;
 use crate::tiers::backing::Bytes;
 
-/// A growable byte buffer from a [`Pool`](crate::Pool), with `Vec<u8>`'s methods and their meaning.
+/// A growable byte buffer from a [`Pool`](crate::Pool), with the everyday methods of `Vec<u8>`, each with its meaning there, and all of a
+/// slice's. What would move the tail, or shrink the block (`insert`, `drain`, `split_off`, `shrink_to_fit`), is absent.
 ///
 /// It is `'static`, `Send` and `Sync`, may be dropped on any thread, and may outlive every handle of its pool. It always
 /// owns exactly one block, which goes back when it is dropped; what was written into it cannot be read by the next
@@ -255,6 +256,9 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
     ///
     /// # Panics
     /// Where [`try_reserve`](Self::try_reserve) would fail; out of memory is treated as `Vec` treats it.
+    ///
+    /// # Cost
+    /// Growing copies what there is, and holds both blocks meanwhile: ask for the whole capacity at once where it is known.
     #[inline]
     #[track_caller]
     pub fn reserve(&mut self, additional: usize) {
@@ -317,7 +321,7 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
     pub fn extend_from_slice(&mut self, bytes: &[u8]) {
         self.reserve(bytes.len());
         // SAFETY: there is room now.
-        unsafe { self.append(bytes) };
+        unsafe { self.append_unchecked(bytes) };
     }
 
     /// Appends `bytes`, all or none.
@@ -328,7 +332,7 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
     pub fn try_extend_from_slice(&mut self, bytes: &[u8]) -> Result<(), GetError> {
         self.try_reserve(bytes.len())?;
         // SAFETY: there is room now.
-        unsafe { self.append(bytes) };
+        unsafe { self.append_unchecked(bytes) };
         Ok(())
     }
 
@@ -337,7 +341,7 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
     /// # Safety
     /// `bytes.len()` is at most `capacity - len`.
     #[inline]
-    unsafe fn append(&mut self, bytes: &[u8]) {
+    unsafe fn append_unchecked(&mut self, bytes: &[u8]) {
         // SAFETY: passed on.
         let end = unsafe { self.spare(bytes.len()) };
         // SAFETY: as above; `bytes` cannot lie in a block that is borrowed mutably.
@@ -394,7 +398,8 @@ unsafe fn give_back<A: Allocator + Send + Sync + 'static>(lent: Lent, cap: usize
     let core = home.pool().cast::<Core<Bytes<A>>>();
     // SAFETY: and the core.
     let tiers = unsafe { &core.as_ref().tiers };
-    tiers.strike_off(lent.block);
+    // SAFETY: (I2) the block is the caller's.
+    unsafe { tiers.strike_off(lent) };
     if tiers.config.zero_on_return {
         // SAFETY: (I2) the block is the caller's, of `cap` bytes.
         unsafe { unpoison(lent.block, cap) };
@@ -412,6 +417,16 @@ unsafe fn give_back<A: Allocator + Send + Sync + 'static>(lent: Lent, cap: usize
         Some(class) => unsafe { Core::put(core, class, lent.block) },
         // SAFETY: passed on.
         None => unsafe { Core::put_oversize(core, cap, lent.block) },
+    }
+}
+
+/// What a method without `try_` makes of its twin's result. A closure would not pass the caller's place on.
+#[inline(always)]
+#[track_caller]
+pub(crate) fn or_failed<T>(result: Result<T, GetError>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(error) => failed(error),
     }
 }
 

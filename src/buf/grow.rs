@@ -29,7 +29,8 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
         if tiers.tracks.is_some() {
             let lent = Lent { block: self.ptr, home: self.home };
             // SAFETY: (I2) the block is this buffer's, and so is the unit.
-            self.home = unsafe { tiers.followed(grown.ptr, lent, self.capacity()) }.home;
+            self.home =
+                unsafe { tiers.followed(Lent { block: grown.ptr, home: grown.home }, lent, self.capacity()) }.home;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! An object that is out. [`Drop`] is where its way back starts.
 
 use core::borrow::{Borrow, BorrowMut};
+use core::cell::Cell;
 use core::fmt;
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
@@ -28,15 +29,27 @@ use crate::tiers::backing::objects::{OBJECT, Objects};
 /// let cell = pool.get();
 /// std::thread::scope(|scope| scope.spawn(|| cell.set(1)));
 /// ```
+///
+/// Nor may it pass for an object of another type, as a `Box` of a subtype may: what is written to it is handed out again as the pool's.
+///
+/// ```compile_fail,E0308
+/// use millpond::{ObjectPool, Pooled};
+///
+/// fn keep(_: &'static String) {}
+/// let pool = ObjectPool::<for<'a> fn(&'a String)>::new(|| |_| ());
+/// let mut taker: Pooled<fn(&'static String)> = pool.get();
+/// *taker = keep; // the next owner could give it a string that does not live as long
+/// ```
 pub struct Pooled<T: Send + 'static> {
     /// The object's box (I2).
     object: NonNull<T>,
     /// The way back, of which this is one unit.
     home: NonNull<Home>,
-    owns: PhantomData<T>,
+    /// Of just this type: a subtype's object must not come back. Covariance would let it.
+    owns: PhantomData<(T, Cell<T>)>,
 }
 
-// SAFETY: (I2) it owns its object as a `Box` does, and the pool's parts are all `Send` and `Sync`.
+// SAFETY: (I2) it owns its object, of the pool's own type, and the pool's parts are all `Send` and `Sync`.
 unsafe impl<T: Send + 'static> Send for Pooled<T> {}
 // SAFETY: as above; a shared one gives shared access to the object and to nothing else.
 unsafe impl<T: Send + Sync + 'static> Sync for Pooled<T> {}
@@ -89,8 +102,11 @@ impl<T: Send + 'static> Pooled<T> {
     #[must_use = "dropped, it is lost to the pool"]
     pub fn detach(self) -> T {
         let this = ManuallyDrop::new(self);
+        let lent = Lent { block: this.object.cast(), home: this.home };
         // SAFETY: the unit keeps the core.
-        unsafe { this.core().as_ref() }.tiers.strike_off(this.object.cast());
+        let tiers = unsafe { &this.core().as_ref().tiers };
+        // SAFETY: (I2) the object is this one's.
+        unsafe { tiers.strike_off(lent) };
         // SAFETY: (I2) the object is this one's, which ends here.
         let object = unsafe { Objects::unboxed(this.object) };
         add(&this.objects().figures.detached);
@@ -150,7 +166,8 @@ impl<T: Send + 'static> Drop for Pooled<T> {
 /// # Safety
 /// The object and the unit were a `Pooled`'s, which ends.
 #[inline(never)]
-unsafe fn give_back<T: Send + 'static>(Lent { block, home }: Lent) {
+unsafe fn give_back<T: Send + 'static>(lent: Lent) {
+    let Lent { block, home } = lent;
     // SAFETY: the unit keeps the home.
     let core = unsafe { home.as_ref() }.pool().cast::<Core<Objects<T>>>();
     // SAFETY: and the core.
@@ -160,14 +177,14 @@ unsafe fn give_back<T: Send + 'static>(Lent { block, home }: Lent) {
     // SAFETY: as above.
     if !objects.takes_back(unsafe { block.cast().as_mut() }) {
         // SAFETY: passed on.
-        return unsafe { refuse(core, block.cast()) };
+        return unsafe { refuse::<T>(core, lent) };
     }
     // SAFETY: as above.
     unsafe { poison(block, size_of::<T>()) };
     // SAFETY: passed on.
-    if !unsafe { Core::<Objects<T>>::store_reset(Lent { block, home }) } {
+    if !unsafe { Core::<Objects<T>>::store_reset(lent) } {
         // SAFETY: passed on.
-        unsafe { give_back_slow(core, block) };
+        unsafe { give_back_slow(core, lent) };
     }
 }
 
@@ -177,11 +194,13 @@ unsafe fn give_back<T: Send + 'static>(Lent { block, home }: Lent) {
 /// As for `give_back`.
 #[cold]
 #[inline(never)]
-unsafe fn give_back_slow<T: Send + 'static>(core: NonNull<Core<Objects<T>>>, block: NonNull<u8>) {
+unsafe fn give_back_slow<T: Send + 'static>(core: NonNull<Core<Objects<T>>>, lent: Lent) {
     // SAFETY: the unit keeps the core.
-    unsafe { core.as_ref() }.tiers.strike_off(block);
+    let tiers = unsafe { &core.as_ref().tiers };
+    // SAFETY: (I2) the object is the caller's.
+    unsafe { tiers.strike_off(lent) };
     // SAFETY: passed on.
-    unsafe { Core::put(core, OBJECT, block) };
+    unsafe { Core::put(core, OBJECT, lent.block) };
 }
 
 /// Drops an object that its pool does not take back.
@@ -190,14 +209,15 @@ unsafe fn give_back_slow<T: Send + 'static>(core: NonNull<Core<Objects<T>>>, blo
 /// As for `give_back`.
 #[cold]
 #[inline(never)]
-unsafe fn refuse<T: Send + 'static>(core: NonNull<Core<Objects<T>>>, object: NonNull<T>) {
+unsafe fn refuse<T: Send + 'static>(core: NonNull<Core<Objects<T>>>, lent: Lent) {
     {
         // SAFETY: the unit keeps the core.
         let tiers = unsafe { &core.as_ref().tiers };
         add(&tiers.backing.figures.refused);
-        tiers.strike_off(object.cast());
+        // SAFETY: (I2) the object is the caller's.
+        unsafe { tiers.strike_off(lent) };
         // SAFETY: (I1, I2) passed on.
-        tiers.catch(|| unsafe { tiers.backing.release(OBJECT, object.cast()) });
+        tiers.catch(|| unsafe { tiers.backing.release(OBJECT, lent.block) });
     }
     // SAFETY: its block has ended, and so does the unit.
     unsafe { Core::forget(core, OBJECT) };

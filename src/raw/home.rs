@@ -57,6 +57,11 @@ impl Home {
         self.owner
     }
 
+    /// Whether no thread may store here by itself.
+    pub(crate) fn is_unowned(&self) -> bool {
+        self.owner == ThreadId::NOBODY
+    }
+
     #[inline(always)]
     pub(crate) fn owner_at_once(&self) -> ThreadId {
         self.owner_at_once

@@ -6,10 +6,12 @@
 #![expect(clippy::disallowed_types, reason = "a lock that only tracked pools take")]
 
 use core::cell::Cell;
+use core::mem;
 use core::num::NonZeroU32;
 use core::panic::Location;
 use core::ptr::NonNull;
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::PoisonError;
 use std::time::Instant;
 
@@ -20,11 +22,15 @@ use crate::sync::{CachePadded, Figure, Mutex, MutexGuard, Ordering::Relaxed};
 /// Threads meet at one in so many locks.
 const SHARDS: usize = 16;
 
+/// Notes by the addresses of their blocks.
+type Notes = HashMap<usize, Note>;
+
+/// Its locks are held for a few steps, in which no memory is allocated or freed: the program's allocator may use this pool.
 #[derive(Debug)]
 pub(crate) struct Tracks {
     /// Of so many gets one is noted.
     one_in: NonZeroU32,
-    shards: [CachePadded<Mutex<HashMap<usize, Note>>>; SHARDS],
+    shards: [CachePadded<Mutex<Notes>>; SHARDS],
     /// Gets whose turn it was, and for whose note there was no memory.
     missed: Figure,
 }
@@ -63,17 +69,28 @@ impl Tracks {
     }
 
     fn insert(&self, block: NonNull<u8>, note: Note) -> bool {
-        let mut shard = self.shard(block);
-        let fits = shard.try_reserve(1).is_ok();
-        if fits {
-            shard.insert(block.addr().get(), note);
-        } else {
-            add(&self.missed);
+        // A larger table, once one is needed; and then the smaller one, which ends after the lock.
+        let mut spare = Notes::new();
+        loop {
+            let mut shard = self.shard(block);
+            let needed = shard.len() + 1;
+            if shard.capacity() < needed && spare.capacity() >= needed {
+                spare.extend(shard.drain());
+                mem::swap(&mut *shard, &mut spare);
+            }
+            if shard.capacity() >= needed {
+                shard.insert(block.addr().get(), note);
+                return true;
+            }
+            drop(shard);
+            if spare.try_reserve(2 * needed).is_err() {
+                add(&self.missed);
+                return false;
+            }
         }
-        fits
     }
 
-    fn shard(&self, block: NonNull<u8>) -> MutexGuard<'_, HashMap<usize, Note>> {
+    fn shard(&self, block: NonNull<u8>) -> MutexGuard<'_, Notes> {
         // Blocks of a page or more would all meet in the shards of low bits.
         let bits = block.addr().get() / 64;
         let shard = &self.shards[(bits ^ (bits >> 6) ^ (bits >> 12)) % SHARDS];
@@ -82,9 +99,10 @@ impl Tracks {
 
     pub(crate) fn outstanding(&self) -> Outstanding {
         let mut sites: BTreeMap<&Location<'_>, Site> = BTreeMap::new();
+        let mut notes = Vec::new();
         for shard in &self.shards {
-            let notes = shard.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            for note in notes.values() {
+            copy(shard, &mut notes);
+            for note in notes.drain(..) {
                 let age = note.since.elapsed();
                 let site = sites.entry(note.site).or_insert_with(|| Site::new(note.site, age));
                 site.add(note.bytes, age);
@@ -96,6 +114,20 @@ impl Tracks {
     }
 }
 
+/// Copies a shard's notes, into room that was made while it was not locked.
+fn copy(shard: &Mutex<Notes>, notes: &mut Vec<Note>) {
+    loop {
+        let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        let needed = shard.len();
+        if notes.capacity() >= needed {
+            notes.extend(shard.values());
+            return;
+        }
+        drop(shard);
+        notes.reserve(needed);
+    }
+}
+
 /// The calling thread's next number: xorshift (Marsaglia: Xorshift RNGs, 2003). By chance, as a loop that gets at two places in turn
 /// would hit the same one every time with a count.
 fn draw() -> u64 {
@@ -104,8 +136,8 @@ fn draw() -> u64 {
     }
     STATE.with(|state| {
         let mut next = match state.get() {
-            // Another one for each thread.
-            0 => (&raw const *state).addr() as u64 | 1,
+            // By chance too: a thread has its variables where the one before it had them.
+            0 => RandomState::new().hash_one(0) | 1,
             state => state,
         };
         next ^= next << 13;
@@ -142,5 +174,14 @@ mod tests {
         let tracks = Tracks::new(NonZeroU32::new(100).unwrap());
         let due = (0..100_000).filter(|_| tracks.is_due()).count();
         assert!((800..1200).contains(&due), "{due}");
+    }
+
+    /// As where each connection has a thread of its own, with a get each.
+    #[test]
+    fn so_are_the_first_ones_of_threads() {
+        let tracks = Tracks::new(NonZeroU32::new(4).unwrap());
+        let first = || std::thread::scope(|scope| scope.spawn(|| tracks.is_due()).join().unwrap());
+        let due = (0..400).filter(|_| first()).count();
+        assert!((50..150).contains(&due), "{due}");
     }
 }

@@ -1,7 +1,6 @@
 //! What is out, in a pool that tracks: noted where it is handed out, struck off where it comes back.
 
 use core::panic::Location;
-use core::ptr::NonNull;
 
 use crate::raw::home::Lent;
 use crate::raw::track::Tracks;
@@ -26,11 +25,12 @@ impl<B: Backing> Tiers<B> {
     /// As [`noted`](Self::noted), if that was noted of the block that it takes the place of.
     ///
     /// # Safety
-    /// As there.
-    pub(crate) unsafe fn followed(&self, from: NonNull<u8>, lent: Lent, bytes: usize) -> Lent {
-        match self.tracks() {
+    /// As there, of both.
+    pub(crate) unsafe fn followed(&self, from: Lent, lent: Lent, bytes: usize) -> Lent {
+        // SAFETY: passed on.
+        match unsafe { self.tracks_of(from) } {
             // SAFETY: passed on.
-            Some(tracks) if tracks.follow(from, lent.block, bytes) => unsafe { self.unowned(lent) },
+            Some(tracks) if tracks.follow(from.block, lent.block, bytes) => unsafe { self.unowned(lent) },
             _ => lent,
         }
     }
@@ -44,11 +44,24 @@ impl<B: Backing> Tiers<B> {
     }
 
     /// The block is about to go back, or to leave: from here on another owner may be noted.
+    ///
+    /// # Safety
+    /// (I2) the caller has the block, of this pool, and its unit.
     #[inline]
-    pub(crate) fn strike_off(&self, block: NonNull<u8>) {
-        if let Some(tracks) = self.tracks() {
-            tracks.strike_off(block);
+    pub(crate) unsafe fn strike_off(&self, lent: Lent) {
+        // SAFETY: passed on.
+        if let Some(tracks) = unsafe { self.tracks_of(lent) } {
+            tracks.strike_off(lent.block);
         }
+    }
+
+    /// None: of this block nothing was noted, as it belongs to a magazine.
+    ///
+    /// # Safety
+    /// As for `strike_off`.
+    unsafe fn tracks_of(&self, lent: Lent) -> Option<&Tracks> {
+        // SAFETY: the unit keeps the home.
+        self.tracks().filter(|_| unsafe { lent.home.as_ref() }.is_unowned())
     }
 
     /// Not in the child of a `fork`, where another thread may have left a lock behind.
