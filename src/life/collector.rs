@@ -12,6 +12,7 @@ use crate::life::schedule::{LOOK, Schedule, Watch};
 use crate::pressure::Pressure;
 use crate::raw::contain::contain;
 use crate::raw::fork::PerProcess;
+use crate::raw::patience::Patience;
 use crate::raw::scheduling;
 use crate::raw::slot::Reach;
 use crate::sync::{AtomicBool, Ordering::Relaxed};
@@ -105,13 +106,13 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 fn list() -> Option<MutexGuard<'static, List>> {
     let list = LIST.get(|| Lock::new(List::new()))?;
-    let start = Instant::now();
+    let mut patience = Patience::new();
     loop {
         match list.try_lock() {
             Ok(list) => return Some(list),
             Err(TryLockError::Poisoned(list)) => return Some(list.into_inner()),
-            Err(TryLockError::WouldBlock) if start.elapsed() > PATIENCE => return None,
-            Err(TryLockError::WouldBlock) => thread::yield_now(),
+            Err(TryLockError::WouldBlock) if patience.wait(PATIENCE) => {}
+            Err(TryLockError::WouldBlock) => return None,
         }
     }
 }

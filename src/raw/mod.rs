@@ -24,6 +24,8 @@ pub(crate) mod counters;
 
 pub(crate) mod history;
 
+pub(crate) mod patience;
+
 pub(crate) mod lease;
 
 pub(crate) mod units;

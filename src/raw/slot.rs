@@ -1,12 +1,14 @@
 //! A slot: what one thread keeps of one pool. One magazine per class in use, and the credit that covers them.
 
 use core::ptr::NonNull;
+use core::time::Duration;
 
 use crate::alloc::FallibleBox;
 use crate::raw::block::Batch;
 use crate::raw::counters::add_owned;
 use crate::raw::lease::Budget;
 use crate::raw::magazine::{Inside, Magazine};
+use crate::raw::patience::Patience;
 use crate::raw::place::Place;
 use crate::raw::size_class::{Class, RANKS, Rank, SizeClasses};
 use crate::sync::{AtomicU64, AtomicUsize, Figure, Ordering};
@@ -125,25 +127,27 @@ impl Slot {
         self.magazines(sizes.all(), sizes).for_each(|(_, magazine)| magazine.revoke());
     }
 
-    /// Empties a closed slot. Returns the units that it counted, out less back; none if an owner did not leave while
-    /// `patient` said to wait.
+    /// Empties a closed slot. Returns the units that it counted, out less back; none if an owner did not leave one of its
+    /// magazines within `patience`.
     ///
     /// # Safety
     /// The caller is the closer, and since its `close` a heavy fence has worked.
     pub(crate) unsafe fn empty(
         &self,
         sizes: &SizeClasses,
-        patient: impl Fn() -> bool,
+        patience: Duration,
         mut out: impl FnMut(Class, NonNull<u8>),
     ) -> Option<i64> {
         let mut units = 0;
         for (class, magazine) in self.magazines(sizes.all(), sizes) {
+            // For each anew: to release what the others held may have taken long.
+            let mut waiting = Patience::new();
             let seized = loop {
                 // SAFETY: no magazine was made since `close`, which revoked them all; the rest is passed on.
                 if let Some(seized) = unsafe { magazine.seize() } {
                     break seized;
                 }
-                if !patient() {
+                if !waiting.wait(patience) {
                     return None;
                 }
             };

@@ -1,7 +1,7 @@
 //! Local: the calling thread's own slot. A hit touches no shared cache line, takes no lock and pins nothing.
 
 use core::ptr::NonNull;
-use std::time::{Duration, Instant};
+use core::time::Duration;
 
 use crate::raw::barrier;
 use crate::raw::block::{BATCH, Batch};
@@ -14,7 +14,6 @@ use crate::raw::size_class::{Class, MAX_CLASSES, Rank, SizeClasses};
 use crate::raw::slot::{Reach, Slot};
 use crate::raw::slot_table::SlotTable;
 use crate::raw::thread_id::ThreadId;
-use crate::sync::yield_now;
 
 /// Slots that one sweep revokes together, under one heavy fence. A bound on how long an owner is kept out.
 const SWEPT_TOGETHER: usize = 64;
@@ -120,8 +119,9 @@ impl Local {
         Some(Lent { block, home: Magazine::home(magazine) })
     }
 
-    /// The same for every thread and every block.
+    /// The same for every thread and every block. A thread's first get registers it: its slot may hold what a former thread left.
     pub(crate) fn take_slow(&self, who: ThreadId, class: Class) -> Option<Lent> {
+        let who = if self.capacities[class.index()] > 0 { who.or_register() } else { return None };
         let magazine = self.magazine(who, class)?;
         // SAFETY: as above.
         let block = unsafe { magazine.as_ref() }.enter_slow()?.take_below_floor()?;
@@ -308,13 +308,8 @@ impl Local {
         }
         let mut units = 0;
         for slot in self.slots.iter() {
-            let start = Instant::now();
-            let patient = || {
-                yield_now();
-                start.elapsed() <= PATIENCE
-            };
             // SAFETY: closed above, the fence has worked, and the caller is the closer.
-            units += unsafe { slot.empty(&self.sizes, patient, &mut out) }?;
+            units += unsafe { slot.empty(&self.sizes, PATIENCE, &mut out) }?;
         }
         Some(units)
     }
