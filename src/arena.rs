@@ -10,6 +10,7 @@ use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 
 use crate::alloc::{Allocator, FallibleBox, Global};
+use crate::buf::or_failed;
 use crate::error::GetError;
 use crate::life::close::{Core, Handle};
 use crate::pool::Pool;
@@ -135,7 +136,7 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
     #[must_use]
     #[track_caller]
     pub fn arena(&self) -> Arena<A> {
-        self.try_arena().unwrap_or_else(|error| crate::buf::failed(error))
+        or_failed(self.try_arena())
     }
 
     /// As [`arena`](Self::arena), with an error where that panics.

@@ -13,6 +13,7 @@ use core::panic::AssertUnwindSafe;
 use core::ptr::NonNull;
 use std::sync::Arc;
 
+use crate::buf::or_failed;
 use crate::error::GetError;
 use crate::life::close::{Core, Handle};
 use crate::life::root::Root;
@@ -153,7 +154,7 @@ impl<T: Send + 'static> ObjectPool<T> {
     #[inline(never)]
     #[track_caller]
     fn get_slow(&self) -> Pooled<T> {
-        self.try_get_slow().unwrap_or_else(|error| crate::buf::failed(error))
+        or_failed(self.try_get_slow())
     }
 
     /// As [`get`](Self::get), with an error where there is no memory for the object's box. An object that was made for it is
@@ -256,7 +257,7 @@ impl<T: Send + 'static, M> ObjectPool<T, M> {
     /// Does not; out of memory for its box is treated as `Box::new` would treat it.
     #[track_caller]
     pub fn adopt(&self, object: T) -> Pooled<T> {
-        self.count_adopted(object).unwrap_or_else(|error| crate::buf::failed(error))
+        or_failed(self.count_adopted(object))
     }
 
     /// Gives an object to the pool, as if it had come from there. It is reset, and dropped where the pool has no room or there is no memory for its
@@ -348,8 +349,9 @@ fn reset_by<T, V: Verdict>(reset: impl Fn(&mut T) -> V + Send + Sync + 'static) 
 
 impl<T: Send + 'static, M: Clone> Clone for ObjectPool<T, M> {
     /// Another handle to the same pool. The first clone of a pool that was never used makes its tables.
+    #[track_caller]
     fn clone(&self) -> Self {
-        let core = self.core_or_start().unwrap_or_else(|error| crate::buf::failed(error));
+        let core = or_failed(self.core_or_start());
         // SAFETY: `core` is from `into_raw`, and this handle keeps it.
         let handle = Handle::clone(&*unsafe { Handle::borrow_raw(core) });
         Self { root: handle.into(), make: AssertUnwindSafe(self.make.clone()), seed: AssertUnwindSafe(None) }

@@ -8,7 +8,7 @@ use core::panic::AssertUnwindSafe;
 use core::ptr::{self, NonNull};
 
 use crate::alloc::{Allocator, Global};
-use crate::buf::PoolBuf;
+use crate::buf::{PoolBuf, or_failed};
 use crate::error::GetError;
 use crate::life::close::{Core, Handle};
 use crate::life::root::Root;
@@ -92,7 +92,7 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
 
     /// An empty buffer with room for at least `min_capacity` bytes.
     ///
-    /// The capacity is that of the size class, so usually a little more. A size above the largest class is served too,
+    /// The capacity is that of the size class, so usually a little more; a buffer always owns a block, so that of no bytes too. A size above the largest class is served too,
     /// exactly, but its block is freed when the buffer is dropped.
     ///
     /// # Panics
@@ -118,18 +118,15 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
     #[inline(never)]
     #[track_caller]
     fn get_slow(&self, min_capacity: usize) -> Lent {
-        match self.lend(min_capacity) {
-            Ok(lent) => lent,
-            Err(error) => crate::buf::failed(error),
-        }
+        or_failed(self.lend(min_capacity))
     }
 
     /// As [`get`](Self::get), with an error where that panics.
     ///
     /// # Errors
-    /// The capacity cannot be, the pool's `limit` is reached, or the allocator has no memory. Before it fails for the
-    /// limit it frees all idle blocks of all threads and tries again; if another thread is collecting at that moment it
-    /// waits for that one, 20 ms at most.
+    /// The capacity exceeds what an allocation can have, the pool's `limit` is reached, or the allocator has no memory. Before it fails for a
+    /// limit that the block alone does not exceed, it frees all idle blocks of all threads and tries again; if another thread is collecting
+    /// at that moment it waits for that one, 20 ms at most.
     ///
     /// ```
     /// use millpond::{GetError, Pool};
@@ -284,8 +281,9 @@ fn no_core<A: Allocator + Send + Sync + 'static>() -> GetError {
 
 impl<A: Allocator + Send + Sync + 'static> Clone for Pool<A> {
     /// Another handle to the same pool. The first clone of a pool that was never used makes its tables.
+    #[track_caller]
     fn clone(&self) -> Self {
-        let handle = self.handle().unwrap_or_else(|error| crate::buf::failed(error));
+        let handle = or_failed(self.handle());
         Self { root: handle.into(), seed: AssertUnwindSafe(None) }
     }
 }

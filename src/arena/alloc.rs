@@ -10,7 +10,7 @@ use core::str;
 
 use crate::alloc::Allocator;
 use crate::arena::Arena;
-use crate::buf::failed;
+use crate::buf::or_failed;
 use crate::error::GetError;
 
 /// The beginning of a slice, dropped if the closure that makes the rest panics: nobody would ever see it. Its memory stays
@@ -48,7 +48,7 @@ impl<A: Allocator + Send + Sync + 'static> Arena<A> {
     #[inline]
     #[track_caller]
     pub fn alloc<T>(&self, value: T) -> &mut T {
-        self.try_alloc(value).unwrap_or_else(|error| failed(error))
+        or_failed(self.try_alloc(value))
     }
 
     /// As [`alloc`](Self::alloc), with an error where that panics.
@@ -76,7 +76,7 @@ impl<A: Allocator + Send + Sync + 'static> Arena<A> {
     where
         F: FnOnce() -> T,
     {
-        self.try_alloc_with(make).unwrap_or_else(|error| failed(error))
+        or_failed(self.try_alloc_with(make))
     }
 
     /// As [`alloc_with`](Self::alloc_with), with an error where that panics.
@@ -109,7 +109,7 @@ impl<A: Allocator + Send + Sync + 'static> Arena<A> {
     #[inline]
     #[track_caller]
     pub fn alloc_bytes(&self, len: usize) -> &mut [u8] {
-        self.try_alloc_bytes(len).unwrap_or_else(|error| failed(error))
+        or_failed(self.try_alloc_bytes(len))
     }
 
     /// As [`alloc_bytes`](Self::alloc_bytes), with an error where that panics.
@@ -150,7 +150,7 @@ impl<A: Allocator + Send + Sync + 'static> Arena<A> {
     #[inline]
     #[track_caller]
     pub fn alloc_str(&self, src: &str) -> &mut str {
-        self.try_alloc_str(src).unwrap_or_else(|error| failed(error))
+        or_failed(self.try_alloc_str(src))
     }
 
     /// As [`alloc_str`](Self::alloc_str), with an error where that panics.
@@ -181,7 +181,7 @@ impl<A: Allocator + Send + Sync + 'static> Arena<A> {
     where
         T: Copy,
     {
-        self.try_alloc_slice_copy(src).unwrap_or_else(|error| failed(error))
+        or_failed(self.try_alloc_slice_copy(src))
     }
 
     /// As [`alloc_slice_copy`](Self::alloc_slice_copy), with an error where that panics.
@@ -216,7 +216,7 @@ impl<A: Allocator + Send + Sync + 'static> Arena<A> {
     where
         T: Clone,
     {
-        self.try_alloc_slice_clone(src).unwrap_or_else(|error| failed(error))
+        or_failed(self.try_alloc_slice_clone(src))
     }
 
     /// As [`alloc_slice_clone`](Self::alloc_slice_clone), with an error where that panics.
@@ -247,7 +247,7 @@ impl<A: Allocator + Send + Sync + 'static> Arena<A> {
     where
         F: FnMut(usize) -> T,
     {
-        self.try_alloc_slice_fill_with(len, make).unwrap_or_else(|error| failed(error))
+        or_failed(self.try_alloc_slice_fill_with(len, make))
     }
 
     /// As [`alloc_slice_fill_with`](Self::alloc_slice_fill_with), with an error where that panics.
@@ -290,7 +290,7 @@ impl<A: Allocator + Send + Sync + 'static> Arena<A> {
     where
         T: Copy,
     {
-        self.try_alloc_slice_fill_copy(len, value).unwrap_or_else(|error| failed(error))
+        or_failed(self.try_alloc_slice_fill_copy(len, value))
     }
 
     /// As [`alloc_slice_fill_copy`](Self::alloc_slice_fill_copy), with an error where that panics.
@@ -320,7 +320,7 @@ impl<A: Allocator + Send + Sync + 'static> Arena<A> {
     where
         T: Default,
     {
-        self.try_alloc_slice_fill_default(len).unwrap_or_else(|error| failed(error))
+        or_failed(self.try_alloc_slice_fill_default(len))
     }
 
     /// As [`alloc_slice_fill_default`](Self::alloc_slice_fill_default), with an error where that panics.
@@ -352,7 +352,7 @@ impl<A: Allocator + Send + Sync + 'static> Arena<A> {
         I: IntoIterator<Item = T>,
         I::IntoIter: ExactSizeIterator,
     {
-        self.try_alloc_slice_fill_iter(values).unwrap_or_else(|error| failed(error))
+        or_failed(self.try_alloc_slice_fill_iter(values))
     }
 
     /// As [`alloc_slice_fill_iter`](Self::alloc_slice_fill_iter), with an error where that panics.
@@ -393,7 +393,7 @@ impl<A: Allocator + Send + Sync + 'static> Arena<A> {
     #[inline]
     #[track_caller]
     pub fn alloc_layout(&self, layout: Layout) -> NonNull<u8> {
-        self.try_alloc_layout(layout).unwrap_or_else(|error| failed(error))
+        or_failed(self.try_alloc_layout(layout))
     }
 
     /// As [`alloc_layout`](Self::alloc_layout), with an error where that panics.

@@ -9,7 +9,7 @@ use core::slice;
 use std::io;
 
 use crate::alloc::Allocator;
-use crate::buf::{PoolBuf, failed};
+use crate::buf::{PoolBuf, or_failed};
 use crate::error::GetError;
 
 impl<A: Allocator + Send + Sync + 'static> Deref for PoolBuf<A> {
@@ -63,10 +63,11 @@ impl<A: Allocator + Send + Sync + 'static> Clone for PoolBuf<A> {
             copy.try_extend_from_slice(self)?;
             Ok(copy)
         });
-        let copy = copied.unwrap_or_else(|error| failed(error));
+        let copy = or_failed(copied);
         copy.noted_here()
     }
 
+    #[track_caller]
     fn clone_from(&mut self, source: &Self) {
         self.clear();
         self.extend_from_slice(source);
@@ -80,14 +81,18 @@ impl<A: Allocator + Send + Sync + 'static> fmt::Debug for PoolBuf<A> {
 }
 
 impl<A: Allocator + Send + Sync + 'static> Extend<u8> for PoolBuf<A> {
+    #[track_caller]
     fn extend<I: IntoIterator<Item = u8>>(&mut self, bytes: I) {
         let bytes = bytes.into_iter();
         self.reserve(bytes.size_hint().0);
-        bytes.for_each(|byte| self.push(byte));
+        for byte in bytes {
+            self.push(byte);
+        }
     }
 }
 
 impl<'a, A: Allocator + Send + Sync + 'static> Extend<&'a u8> for PoolBuf<A> {
+    #[track_caller]
     fn extend<I: IntoIterator<Item = &'a u8>>(&mut self, bytes: I) {
         self.extend(bytes.into_iter().copied());
     }
@@ -112,6 +117,7 @@ impl<'a, A: Allocator + Send + Sync + 'static> IntoIterator for &'a mut PoolBuf<
 }
 
 impl<A: Allocator + Send + Sync + 'static> From<PoolBuf<A>> for Vec<u8> {
+    /// A copy, as the block is the pool's, and goes back there.
     fn from(buf: PoolBuf<A>) -> Self {
         buf.to_vec()
     }

@@ -206,7 +206,8 @@ impl<B: Backing> Core<B> {
         };
         // SAFETY: passed on. Collecting needs a handle.
         if let Some(handle) = unsafe { Self::upgrade(core) } {
-            handle.tiers().collect_and_trim(reach);
+            // Without `Backing::trimmed`: this may be a request's thread.
+            handle.tiers().collect(reach);
         }
         false
     }

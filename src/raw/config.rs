@@ -48,7 +48,8 @@ pub enum Recycle {
     /// As `Always`, but nothing can be relied on: a quarter of the drops free their block, some collect or purge first, and each
     /// cache has room for a few blocks only. The number is a seed; one thread that does the same things gets the same chaos. For tests and
     /// fuzz targets, where bugs that need a block to come back and bugs that need it to be gone both show: see
-    /// [the guide](crate::docs::guide#pooling-without-hiding-bugs). Every drop takes a longer way, and may take as long as a collection.
+    /// [the guide](crate::docs::guide#pooling-without-hiding-bugs). Every drop takes a longer way, and may take as long as a collection; in a
+    /// pool of objects it may then drop others that are idle, on its own thread.
     Chaos(u64),
 }
 

@@ -137,8 +137,10 @@ impl<A: Allocator + Send + Sync + 'static> Tiers<Bytes<A>> {
         let magazines = self.magazines();
         let stats_of = |class: Class| self.class_stats(class, &magazines[class.index()]);
         let classes: Vec<_> = self.config.classes.all().map(stats_of).filter(|class| class.gets() > 0).collect();
-        let bytes =
-            |count: fn(&ClassStats) -> usize| classes.iter().map(|class| count(class) * class.size).sum::<usize>();
+        // Saturating: where an address has 32 bits, what is not of one moment may not fit.
+        let bytes = |count: fn(&ClassStats) -> usize| {
+            classes.iter().fold(0_usize, |sum, class| sum.saturating_add(count(class).saturating_mul(class.size)))
+        };
         let oversize = self.backing.oversize();
         let oversize_bytes = oversize.bytes.load(Relaxed);
         let (allocated_bytes, peak_bytes) = self.backing.allocated();
@@ -148,7 +150,8 @@ impl<A: Allocator + Send + Sync + 'static> Tiers<Bytes<A>> {
         let (collections, collections_skipping, longest_collection) = self.history.collections();
         let (purges, _, longest_purge) = self.history.purges();
         // Beside running requests the sums are not of one moment.
-        let direct_bytes = allocated_bytes.saturating_sub(bytes(|class| class.allocated) + oversize_bytes);
+        let direct_bytes =
+            allocated_bytes.saturating_sub(bytes(|class| class.allocated).saturating_add(oversize_bytes));
         #[cfg(feature = "arena")]
         let (idle_arenas, idle_arena_bytes) = if self.is_inherited() { (0, 0) } else { self.arenas.idle() };
         #[cfg(not(feature = "arena"))]
@@ -159,7 +162,7 @@ impl<A: Allocator + Send + Sync + 'static> Tiers<Bytes<A>> {
             oversize_gets: oversize.gets.load(Relaxed),
             allocated_bytes,
             peak_bytes,
-            in_use_bytes: bytes(|class| class.in_use) + oversize_bytes + direct_bytes,
+            in_use_bytes: bytes(|class| class.in_use).saturating_add(oversize_bytes).saturating_add(direct_bytes),
             direct_bytes,
             idle_bytes: bytes(|class| class.idle),
             reserved_bytes,
