@@ -1,6 +1,6 @@
 //! A request in an arena: the JSON is read into collections that lie there, answered from them, and all of it goes back at once.
 //!
-//! `cargo run --example request_arena --features arena`
+//! `cargo run --example request_arena`
 
 use std::error::Error;
 use std::fmt;

@@ -88,7 +88,7 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
 
 impl<A: Allocator + Send + Sync + 'static> Builder<A> {
     /// The size of the smallest blocks in bytes; smaller requests get one of these. Rounded up to a power of two, from
-    /// 16. Default 256: below, a good allocator is about as fast.
+    /// 16; with four classes for each doubling up to `max_class`, 64 in all at most. Default 256: below, a good allocator is about as fast.
     pub fn min_class(mut self, bytes: usize) -> Self {
         self.min_class = bytes;
         self
@@ -151,8 +151,8 @@ impl<A: Allocator + Send + Sync + 'static> Builder<A> {
     /// it off; with `Collect::Manual` nobody asks.
     ///
     /// The thread asks every second, or at the pool's interval if that is shorter, while the pool has blocks. While memory is
-    /// moderately short it collects as often; so what was used in that time stays, and freeing it cannot make the shortage
-    /// worse. When it is severely short it purges once, and not again before there was enough for 10 s (or the interval).
+    /// moderately short it collects at each of these looks, so what was used since the last one stays. When it is severely short it purges
+    /// once, and again only after there was enough for 10 s (or for the interval, if that is shorter).
     ///
     /// A panic of `signal` is counted, and means that there is enough.
     pub fn pressure(mut self, signal: impl Fn() -> Pressure + Send + Sync + 'static) -> Self {

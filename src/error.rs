@@ -14,7 +14,7 @@ pub enum GetError {
         /// The largest capacity there can be, in bytes.
         max: usize,
     },
-    /// The pool's `limit` leaves no room for the block, and nothing idle is left to free for it.
+    /// The pool's `limit` leaves no room for the block, also after a purge, where one could help and could run.
     LimitReached {
         /// The size of the block that did not fit, in bytes.
         requested: usize,

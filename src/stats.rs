@@ -49,17 +49,17 @@ pub struct Stats {
     pub idle_arenas: usize,
     /// The bytes of their chunks, 256 KiB each at most. They are the global allocator's, and in no other figure.
     pub idle_arena_bytes: usize,
-    /// Bytes of `idle_limit` that are spoken for: idle in the depot or victim, or lent to threads.
+    /// Bytes of `idle_limit` that are reserved: for what is idle in the depot or victim, or leased to threads.
     pub reserved_bytes: usize,
     /// The most that `reserved_bytes` ever was. Far below `idle_limit`, that could be lower and nothing would change.
     pub peak_reserved_bytes: usize,
-    /// The part of `reserved_bytes` that is lent to threads; half of `idle_limit` at most.
+    /// The part of `reserved_bytes` that is leased to threads; half of `idle_limit` at most.
     pub leased_bytes: usize,
     /// The most that `leased_bytes` ever was.
     pub peak_leased_bytes: usize,
-    /// The part of `leased_bytes` that is lent to the one thread that has most.
+    /// The part of `leased_bytes` that is leased to the one thread that has most.
     pub slot_bytes: usize,
-    /// The most that one thread was ever lent. Far below `local_limit`, that could be lower and nothing would change.
+    /// The most that one thread ever had leased. Far below `local_limit`, that could be lower and nothing would change.
     pub peak_slot_bytes: usize,
     /// The bound on `idle_bytes`.
     pub idle_limit: usize,
@@ -67,10 +67,10 @@ pub struct Stats {
     pub local_limit: usize,
     /// The bound on `allocated_bytes`, if there is one.
     pub limit: Option<usize>,
-    /// Times that a thread could cover not one block more, as it had been lent all of `local_limit`. It then moved blocks
-    /// to the depot, or left them there.
+    /// How often a thread had leased all of `local_limit` and could not keep another block. It then moved blocks to the depot, or left
+    /// them there.
     pub refused_by_local_limit: u64,
-    /// The same, as all threads together had been lent half of `idle_limit`, or all of it was spoken for.
+    /// The same, as all threads together had leased half of `idle_limit`, or all of it was reserved.
     pub refused_by_idle_limit: u64,
     /// Gets that failed at `limit`, and are in no other figure. A buffer that grows where twice its capacity does not fit,
     /// but what it needs does, counts here once and then as the get that it is.

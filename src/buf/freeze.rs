@@ -122,5 +122,5 @@ unsafe impl<A: Allocator + Send + Sync + 'static> BufMut for PoolBuf<A> {
 #[cold]
 #[track_caller]
 fn out_of_bounds(room: usize, count: usize) -> ! {
-    panic!("advance out of bounds: the len is {room} but advancing by {count}");
+    panic!("an advance by {count} bytes exceeds the {room} bytes that are left");
 }

@@ -2,11 +2,13 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::clear::cleared;
 use super::{Clear, Given, Making, ObjectPool, Verdict, reset_by};
 use crate::builder::{at_least, sound, tracked};
 use crate::error::BuildError;
+use crate::pressure::{Pressure, Signal};
 use crate::raw::config::{Collect, Config, Recycle};
 use crate::tiers::backing::objects::Reset;
 
@@ -32,6 +34,7 @@ pub struct ObjectBuilder<T, M = Making<T>> {
     reset: Reset<T>,
     max_idle: usize,
     collect: Collect,
+    pressure: Option<Signal>,
     recycle: Recycle,
     track: Option<u32>,
 }
@@ -57,6 +60,7 @@ impl<T: Send + 'static, M> ObjectBuilder<T, M> {
             reset: Reset::Keep,
             max_idle: Config::DEFAULT_MAX_IDLE,
             collect: Collect::Background(Config::DEFAULT_INTERVAL),
+            pressure: None,
             recycle: Recycle::Auto,
             track: None,
         }
@@ -78,7 +82,7 @@ impl<T: Send + 'static, M> ObjectBuilder<T, M> {
         self
     }
 
-    /// The most objects that the pool keeps idle, over all threads; half of them at most in the threads' own caches, which exist from 8
+    /// The most objects that the pool keeps idle, over all threads; half of them at most in the threads' own caches, which exist from 4
     /// on. From 1. Default 1024.
     pub fn max_idle(mut self, objects: usize) -> Self {
         self.max_idle = objects;
@@ -88,6 +92,13 @@ impl<T: Send + 'static, M> ObjectBuilder<T, M> {
     /// When to drop what nobody used through two collections. Default: in the background, every 10 s.
     pub fn collect(mut self, collect: Collect) -> Self {
         self.collect = collect;
+        self
+    }
+
+    /// What tells the background thread that memory runs short, when idle objects are dropped early; see
+    /// [`Builder::pressure`](crate::Builder::pressure). Default: [`Pressure::of_system`].
+    pub fn pressure(mut self, signal: impl Fn() -> Pressure + Send + Sync + 'static) -> Self {
+        self.pressure = Some(Signal(Arc::new(signal)));
         self
     }
 
@@ -116,6 +127,7 @@ impl<T: Send + 'static, M> ObjectBuilder<T, M> {
         at_least("max_idle", self.max_idle, 1)?;
         sound(self.collect)?;
         let mut config = Config::of_objects(self.max_idle, self.collect, self.recycle);
+        config.pressure = self.pressure;
         config.track = tracked(self.track)?;
         Ok(ObjectPool::seeded(self.make, config, self.reset))
     }
@@ -123,7 +135,8 @@ impl<T: Send + 'static, M> ObjectBuilder<T, M> {
 
 impl<T, M: Clone> Clone for ObjectBuilder<T, M> {
     fn clone(&self) -> Self {
-        Self { make: self.make.clone(), reset: self.reset.clone(), ..*self }
+        let (make, reset, pressure) = (self.make.clone(), self.reset.clone(), self.pressure.clone());
+        Self { make, reset, pressure, ..*self }
     }
 }
 
@@ -134,6 +147,7 @@ impl<T, M: fmt::Debug> fmt::Debug for ObjectBuilder<T, M> {
             .field("reset", &self.reset)
             .field("max_idle", &self.max_idle)
             .field("collect", &self.collect)
+            .field("pressure", &self.pressure)
             .field("recycle", &self.recycle)
             .field("track", &self.track)
             .finish()
