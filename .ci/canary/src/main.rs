@@ -8,13 +8,14 @@ use std::thread;
 
 fn main() {
     match std::env::args().nth(1).as_deref() {
+        Some("bits") => println!("{}", usize::BITS),
         Some("clean") => clean(),
         Some("use-after-free") => use_after_free(),
         Some("leak") => leak(),
         Some("race") => race(),
         Some("uninitialised") => uninitialised(),
         _ => {
-            eprintln!("usage: canary clean|use-after-free|leak|race|uninitialised");
+            eprintln!("usage: canary bits|clean|use-after-free|leak|race|uninitialised");
             std::process::exit(2);
         }
     }
