@@ -5,7 +5,6 @@
 #![allow(clippy::cast_possible_truncation, reason = "bytes to tell things by")]
 
 pub mod calls;
-mod source;
 
 use std::collections::HashMap;
 use std::io::Cursor;
@@ -17,8 +16,8 @@ use millpond::{Collect, GetError, Pool, PoolBuf, Recycle};
 use crate::common::ledger::Ledger;
 use crate::common::ops::Size;
 use crate::common::others::Others;
+use crate::common::source::{self, Piece};
 use calls::{Put, Take};
-use source::Piece;
 
 /// Of what there is, modulo how much there is; or the number of a thread.
 type Index = u8;
@@ -184,7 +183,9 @@ impl World {
                 buffer = cursor.into_inner();
             }
             Op::Read(_, pieces, limit) => {
-                source::read(&mut buffer, &mut holds, pieces.to_vec(), limit.bytes(), self.setting.limited);
+                if let Err(error) = source::read(&mut buffer, &mut holds, pieces.to_vec(), limit.bytes()) {
+                    assert!(self.setting.limited && matches!(error, GetError::LimitReached { .. }), "{error}");
+                }
             }
             Op::Freeze(_) => {
                 let block = (buffer.as_ptr().addr(), buffer.capacity());
