@@ -1,5 +1,5 @@
 //! One interpreter of operations on a pool as an allocator, for property tests and fuzz targets: any sequence of layouts, beside a
-//! model of each block's contents, and of what the pool has to say of them.
+//! model of each block's contents, and of what the pool has to say of them, over an allocator that fails now and then.
 
 use std::thread;
 
@@ -59,12 +59,13 @@ impl World {
 
     pub fn step(&mut self, op: Op) {
         self.steps += 1;
-        let in_use = self.blocks.iter().map(|block| block.at.len()).sum();
+        let (in_use, failures) =
+            (self.blocks.iter().map(|block| block.at.len()).sum(), self.handles.allocator.failures());
         match op {
             Op::Block(op) => {
                 let pool = self.handles.pick(self.steps);
                 if let Some(tried) = op.step(pool, &SIZES, &mut self.blocks, self.steps) {
-                    self.handles.check_refusal(tried, in_use);
+                    self.handles.check_refusal(tried, in_use, failures);
                 }
             }
             Op::FreeOnAnotherThread { which, fits } => {

@@ -14,7 +14,7 @@ use millpond::{Arena, GetError};
 
 use crate::common::beside::{Beside, Handles};
 use crate::common::blocks::{self, Block, Size, Tried, layout};
-use crate::common::ledger::Ledger;
+use crate::common::scarce::Scarce;
 use crate::common::setting::Setting;
 
 /// What is larger, or aligned to more, is the pool's.
@@ -89,7 +89,7 @@ struct Piece {
 
 /// An arena, and what must be in it.
 struct Tenant {
-    arena: Arena<Ledger>,
+    arena: Arena<Scarce>,
     blocks: Vec<Block>,
     pieces: Vec<Piece>,
 }
@@ -155,14 +155,14 @@ impl Tenant {
         };
         match put {
             Ok(piece) => self.pieces.push(piece),
-            Err(GetError::LimitReached { .. }) => return false,
+            Err(GetError::LimitReached { .. } | GetError::OutOfMemory { .. }) => return false,
             Err(error) => panic!("{error}"),
         }
         true
     }
 
     /// False: it was refused. Nothing is left of it.
-    fn vector(&self, sizes: [Size; 3], seed: u8, limited: bool) -> bool {
+    fn vector(&self, sizes: [Size; 3], seed: u8, may_fail: bool) -> bool {
         let (mut vector, mut model) = (VecIn::new_in(&self.arena), Vec::new());
         for size in sizes {
             let len = size.bytes(&SIZES);
@@ -173,7 +173,7 @@ impl Tenant {
             vector.resize(len, seed);
             model.resize(len, seed);
             // Where that is refused, a vector ends the process.
-            if !limited {
+            if !may_fail {
                 vector.shrink_to_fit();
             }
             vector.extend_from_slice(&[!seed; 3][..vector.capacity().saturating_sub(len).min(3)]);
@@ -285,6 +285,7 @@ impl World {
     #[expect(clippy::cast_possible_truncation, reason = "any byte will do")]
     fn use_one(&mut self, n: usize, op: Op) {
         let (setting, in_use, seed) = (self.handles.setting, self.in_use(), self.steps as u8);
+        let (failures, armed) = (self.handles.allocator.failures(), self.handles.allocator.is_armed());
         let tenant = &mut self.tenants[n];
         if tenant.in_use(setting) > MOST {
             return;
@@ -293,7 +294,8 @@ impl World {
             Op::Put(_, put) => {
                 let taken = tenant.put(put, seed);
                 let now = self.in_use();
-                assert!(taken || setting.limited() && now == in_use);
+                let failed = self.handles.allocator.failures() > failures;
+                assert!(taken && !failed || (failed || setting.limited()) && now == in_use);
                 self.handles.check_bound(now);
             }
             Op::Block(_, op) => {
@@ -303,12 +305,13 @@ impl World {
                     } else {
                         // What was in a chunk leaves no block behind.
                         let tried = Tried { from: tried.from.filter(|from| !is_small(*from)), ..tried };
-                        self.handles.check_refusal(tried, in_use);
+                        self.handles.check_refusal(tried, in_use, failures);
                     }
                 }
             }
             Op::Vector(_, sizes) => {
-                assert!(tenant.vector(sizes, seed, setting.limited()) || setting.limited());
+                let may_fail = armed || setting.limited();
+                assert!(tenant.vector(sizes, seed, may_fail) || may_fail);
             }
             Op::Open | Op::End(..) | Op::Beside(_) => {}
         }

@@ -15,6 +15,7 @@ pub mod ops;
 pub mod others;
 pub mod owners;
 pub mod process;
+pub mod scarce;
 pub mod setting;
 pub mod source;
 pub mod threads;
