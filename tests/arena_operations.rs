@@ -4,7 +4,7 @@
 
 mod common;
 
-#[path = "common/arena_ops.rs"]
+#[path = "common/arena_ops/mod.rs"]
 mod arena_ops;
 
 use arbitrary::{Arbitrary, Unstructured};

@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 #[path = "../../tests/common/mod.rs"]
 mod common;
 
-#[path = "../../tests/common/arena_ops.rs"]
+#[path = "../../tests/common/arena_ops/mod.rs"]
 mod arena_ops;
 
 use arena_ops::{Op, World};
