@@ -13,7 +13,7 @@ const SIZES: [usize; 20] =
     [0, 1, 8, 64, 127, 128, 129, 256, 257, 320, 512, 1024, 4096, 5120, 8192, 16_384, 20_480, 65_536, 81_920, 131_072];
 
 #[derive(Clone, Copy, Debug)]
-pub enum Op {
+enum Op {
     Block(blocks::Op),
     Beside(Beside),
     /// So many operations that follow, of eight at most, are a thread's.
@@ -33,7 +33,15 @@ impl<'a> Arbitrary<'a> for Op {
     }
 }
 
-pub struct World {
+/// Does what the bytes say, frees everything, and checks that nothing is left.
+pub fn play(bytes: &[u8]) {
+    let mut bytes = Unstructured::new(bytes);
+    let Ok(setting) = Setting::arbitrary(&mut bytes) else { return };
+    World::new(setting)
+        .run(std::iter::from_fn(|| if bytes.is_empty() { None } else { Op::arbitrary(&mut bytes).ok() }));
+}
+
+struct World {
     handles: Handles,
     blocks: Vec<Block>,
     others: Others,
@@ -41,13 +49,13 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(setting: Setting) -> Self {
+    fn new(setting: Setting) -> Self {
         Self { handles: Handles::new(setting), blocks: Vec::new(), others: Others::default(), steps: 0 }
     }
 
     /// Runs all, frees everything, and checks before and after that the books balance, and at the end that nothing is left.
-    pub fn run(mut self, ops: impl IntoIterator<Item = Op>) {
-        self.perform(&mut ops.into_iter(), true);
+    fn run(mut self, mut ops: impl Iterator<Item = Op>) {
+        self.perform(&mut ops, true);
         self.check();
         for (n, block) in std::mem::take(&mut self.blocks).into_iter().enumerate() {
             block.free(&self.handles.pick(n), n % 2 == 0);

@@ -16,6 +16,7 @@ pub mod others;
 pub mod owners;
 pub mod process;
 pub mod scarce;
+pub mod seeds;
 pub mod setting;
 pub mod source;
 pub mod threads;

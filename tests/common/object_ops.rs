@@ -6,17 +6,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
-use arbitrary::Arbitrary;
+use arbitrary::{Arbitrary, Unstructured};
 use millpond::Pooled;
 
 use super::census::{Census, Object};
 use super::others::Others;
-pub use pools::Setting;
-use pools::{Handle, PANICS, REFUSED, each};
+use pools::{Handle, PANICS, REFUSED, Setting, each};
 
 /// Indices are taken modulo what there is.
 #[derive(Clone, Copy, Debug, Arbitrary)]
-pub enum Op {
+enum Op {
     Get,
     TryGet,
     TryTake,
@@ -44,13 +43,21 @@ pub enum Op {
 }
 
 #[derive(Clone, Copy, Debug, Arbitrary)]
-pub enum Spoilt {
+enum Spoilt {
     Refused,
     PanicsInReset,
     PanicsInDrop,
 }
 
-pub struct World {
+/// Does what the bytes say, frees everything, and checks that nothing is left.
+pub fn play(bytes: &[u8]) {
+    let mut bytes = Unstructured::new(bytes);
+    let Ok(setting) = Setting::arbitrary(&mut bytes) else { return };
+    World::new(setting)
+        .run(std::iter::from_fn(|| if bytes.is_empty() { None } else { Op::arbitrary(&mut bytes).ok() }));
+}
+
+struct World {
     setting: Setting,
     handles: Vec<Handle>,
     held: Vec<Pooled<Object>>,
@@ -68,7 +75,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(setting: Setting) -> Self {
+    fn new(setting: Setting) -> Self {
         let (census, spoilt) = (Census::default(), Arc::default());
         Self {
             setting,
@@ -87,8 +94,8 @@ impl World {
     }
 
     /// Runs all, checks at the end that the books balance, drops everything and checks that nothing is left.
-    pub fn run(mut self, ops: impl IntoIterator<Item = Op>) {
-        self.perform(&mut ops.into_iter(), true);
+    fn run(mut self, mut ops: impl Iterator<Item = Op>) {
+        self.perform(&mut ops, true);
         self.check();
         if self.setting.objects_go_first {
             self.held.clear();

@@ -24,7 +24,7 @@ const ARENAS: usize = 4;
 const MOST: usize = 1 << 20;
 
 #[derive(Clone, Copy, Debug)]
-pub enum Op {
+enum Op {
     Put(u8, Put),
     /// With the arena as an allocator.
     Block(u8, blocks::Op),
@@ -39,7 +39,7 @@ pub enum Op {
 }
 
 #[derive(Clone, Copy, Debug, Arbitrary)]
-pub enum End {
+enum End {
     Reset,
     Drop,
     DropAsThread(u8),
@@ -61,7 +61,15 @@ impl<'a> Arbitrary<'a> for Op {
     }
 }
 
-pub struct World {
+/// Does what the bytes say, frees everything, and checks that nothing is left.
+pub fn play(bytes: &[u8]) {
+    let mut bytes = Unstructured::new(bytes);
+    let Ok(setting) = Setting::arbitrary(&mut bytes) else { return };
+    World::new(setting)
+        .run(std::iter::from_fn(|| if bytes.is_empty() { None } else { Op::arbitrary(&mut bytes).ok() }));
+}
+
+struct World {
     handles: Handles,
     tenants: Vec<Tenant>,
     others: Others,
@@ -69,14 +77,14 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(setting: Setting) -> Self {
+    fn new(setting: Setting) -> Self {
         Self { handles: Handles::new(setting), tenants: Vec::new(), others: Others::default(), steps: 0 }
     }
 
     /// Runs all, checks at the end that the books balance, drops everything and checks that nothing is left. The arenas
     /// outlive the pool's last handle.
-    pub fn run(mut self, ops: impl IntoIterator<Item = Op>) {
-        self.perform(&mut ops.into_iter(), true);
+    fn run(mut self, mut ops: impl Iterator<Item = Op>) {
+        self.perform(&mut ops, true);
         self.check();
         let setting = self.handles.setting;
         let ledger = self.handles.close();
