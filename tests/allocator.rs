@@ -9,12 +9,9 @@ use std::ptr::NonNull;
 
 use allocator_api2::boxed::Box;
 use allocator_api2::vec::Vec as VecIn;
-use arbitrary::{Arbitrary, Unstructured};
-use common::allocator_ops::{Op, World};
 use common::flaky::Flaky;
 use common::ledger::Ledger;
-use common::pool;
-use common::setting::Setting;
+use common::{allocator_ops, pool, seeds};
 use hashbrown::{DefaultHashBuilder, HashMap};
 use millpond::alloc::Allocator;
 use millpond::{Collect, Pool, Recycle};
@@ -242,14 +239,16 @@ fn a_panic_of_the_allocators_grow_ends_the_process() {
     assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGABRT));
 }
 
+#[test]
+fn each_seed_of_the_fuzz_target_is_as_the_model_says() {
+    seeds::play_all("allocator", allocator_ops::play);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_sequence_of_layouts_keeps_its_contents_and_its_rules(bytes in proptest::collection::vec(any::<u8>(), 0..800)) {
-        let mut bytes = Unstructured::new(&bytes);
-        let world = World::new(Setting::arbitrary(&mut bytes).unwrap());
-        let ops = std::iter::from_fn(|| (!bytes.is_empty()).then(|| Op::arbitrary(&mut bytes).ok()).flatten());
-        world.run(ops);
+        allocator_ops::play(&bytes);
     }
 }

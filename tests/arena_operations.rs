@@ -4,13 +4,16 @@
 
 mod common;
 
-#[path = "common/arena_ops.rs"]
+#[path = "common/arena_ops/mod.rs"]
 mod arena_ops;
 
-use arbitrary::{Arbitrary, Unstructured};
-use arena_ops::{Op, World};
-use common::setting::Setting;
+use common::seeds;
 use proptest::prelude::*;
+
+#[test]
+fn each_seed_of_the_fuzz_target_is_as_the_model_says() {
+    seeds::play_all("arena", arena_ops::play);
+}
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
@@ -19,9 +22,6 @@ proptest! {
     fn any_sequence_of_operations_on_arenas_is_as_the_model_says(
         bytes in proptest::collection::vec(any::<u8>(), 0..600),
     ) {
-        let mut bytes = Unstructured::new(&bytes);
-        let world = World::new(Setting::arbitrary(&mut bytes).unwrap());
-        let ops = std::iter::from_fn(|| (!bytes.is_empty()).then(|| Op::arbitrary(&mut bytes).ok()).flatten());
-        world.run(ops);
+        arena_ops::play(&bytes);
     }
 }

@@ -14,7 +14,7 @@ use arbitrary::{Arbitrary, Unstructured};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use bytes_ops::calls::Put;
 use common::ledger::Ledger;
-use common::threads;
+use common::{seeds, threads};
 use millpond::{Collect, Pool, PoolBuf, Recycle};
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -291,6 +291,11 @@ proptest! {
         drop(pool);
         ledger.assert_empty();
     }
+}
+
+#[test]
+fn each_seed_of_the_fuzz_target_is_as_the_model_says() {
+    seeds::play_all("bytes_interop", bytes_ops::play);
 }
 
 proptest! {

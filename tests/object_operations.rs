@@ -2,18 +2,19 @@
 
 mod common;
 
-use arbitrary::{Arbitrary, Unstructured};
-use common::object_ops::{Op, Setting, World};
+use common::{object_ops, seeds};
 use proptest::prelude::*;
+
+#[test]
+fn each_seed_of_the_fuzz_target_is_as_the_model_says() {
+    seeds::play_all("objects", object_ops::play);
+}
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_sequence_of_operations_is_as_the_census_says(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-        let mut bytes = Unstructured::new(&bytes);
-        let world = World::new(Setting::arbitrary(&mut bytes).unwrap());
-        let ops = std::iter::from_fn(|| (!bytes.is_empty()).then(|| Op::arbitrary(&mut bytes).ok()).flatten());
-        world.run(ops);
+        object_ops::play(&bytes);
     }
 }

@@ -3,8 +3,13 @@
 
 mod common;
 
-use common::ops;
+use common::{ops, seeds};
 use proptest::prelude::*;
+
+#[test]
+fn each_seed_of_the_fuzz_target_is_as_the_model_says() {
+    seeds::play_all("ops", |bytes| _ = ops::play(bytes));
+}
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]

@@ -2,9 +2,8 @@
 
 mod common;
 
-use arbitrary::{Arbitrary, Unstructured};
-use common::class_ops::{Knobs, Number};
 use common::ledger::Ledger;
+use common::{class_ops, seeds};
 use millpond::{Collect, GetError, Pool, Recycle};
 use proptest::prelude::*;
 
@@ -118,6 +117,11 @@ fn growing_at_least_doubles() {
     }
 }
 
+#[test]
+fn each_seed_of_the_fuzz_target_is_as_the_model_says() {
+    seeds::play_all("classes", class_ops::play);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -125,8 +129,6 @@ proptest! {
     fn any_settings_are_refused_for_a_reason_or_make_classes_as_promised(
         bytes in proptest::collection::vec(any::<u8>(), 0..200),
     ) {
-        let mut bytes = Unstructured::new(&bytes);
-        let knobs = Knobs::arbitrary(&mut bytes).unwrap();
-        knobs.run(std::iter::from_fn(|| (!bytes.is_empty()).then(|| Number::arbitrary(&mut bytes).ok()).flatten()));
+        class_ops::play(&bytes);
     }
 }

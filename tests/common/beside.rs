@@ -8,6 +8,7 @@ use millpond::{GetError, Pool, Stats};
 use super::blocks::{Size, Tried};
 use super::books;
 use super::ledger::Ledger;
+use super::scarce::Scarce;
 use super::setting::Setting;
 
 /// Of a pool that has one: a few blocks reach it.
@@ -20,19 +21,23 @@ pub enum Beside {
     Collect,
     Purge,
     Get(Size),
+    /// So many calls of the allocator from here, of four at most, a few fail.
+    FailAllocations(u8),
 }
 
 /// All handles of one pool, of which there is always one.
 pub struct Handles {
     pub setting: Setting,
     pub ledger: Ledger,
-    all: Vec<Pool<Ledger>>,
+    pub allocator: Scarce,
+    all: Vec<Pool<Scarce>>,
 }
 
 impl Handles {
     pub fn new(setting: Setting) -> Self {
         let ledger = setting.ledger(LIMIT);
-        Self { setting, all: vec![setting.pool(&ledger, LIMIT)], ledger }
+        let allocator = Scarce::new(&ledger);
+        Self { setting, all: vec![setting.pool(&allocator, LIMIT)], allocator, ledger }
     }
 
     /// The last handle goes, and leaves what the pool did.
@@ -41,7 +46,7 @@ impl Handles {
     }
 
     /// Any of them.
-    pub fn pick(&self, n: usize) -> &Pool<Ledger> {
+    pub fn pick(&self, n: usize) -> &Pool<Scarce> {
         &self.all[n % self.all.len()]
     }
 
@@ -61,6 +66,7 @@ impl Handles {
             Beside::Get(size) => {
                 let len = size.bytes(sizes);
                 let capacity = self.setting.capacity(len);
+                let failures = self.allocator.failures();
                 match pool.try_get(len) {
                     Ok(buffer) => {
                         assert_eq!(buffer.capacity(), capacity);
@@ -70,19 +76,24 @@ impl Handles {
                         assert_eq!(requested, capacity);
                         assert!(!self.has_room(capacity, in_use));
                     }
+                    Err(GetError::OutOfMemory { requested, .. }) => {
+                        assert_eq!((requested, self.allocator.failures()), (capacity, failures + 1));
+                    }
                     Err(error) => panic!("{error}"),
                 }
             }
+            Beside::FailAllocations(n) => self.allocator.fail(usize::from(n % 4), 1 + usize::from(n / 4 % 4)),
         }
     }
 
-    /// That a block was refused exactly where it had no room: so much was in use before.
+    /// That a block was refused exactly where it had no room, or the allocator no memory: so much was in use, and so many calls had
+    /// failed before.
     #[track_caller]
-    pub fn check_refusal(&self, tried: Tried, in_use: usize) {
+    pub fn check_refusal(&self, tried: Tried, in_use: usize, failures: usize) {
         let takes = self.setting.takes(tried.from, tried.to);
-        let room = self.has_room(takes, in_use);
-        assert_eq!(tried.refused, !room, "{tried:?} takes {takes} bytes beside {in_use} of {LIMIT}");
-        if tried.refused {
+        let (room, failed) = (self.has_room(takes, in_use), self.allocator.failures() > failures);
+        assert_eq!(tried.refused, !room || failed, "{tried:?} takes {takes} bytes beside {in_use} of {LIMIT}");
+        if tried.refused && !failed {
             assert_eq!(self.ledger.live_bytes(), in_use, "what was idle has been freed for it");
         }
     }

@@ -148,7 +148,7 @@ impl Size {
 pub struct Align(u8);
 
 impl Align {
-    fn bytes(self) -> usize {
+    pub fn bytes(self) -> usize {
         1 << if self.0 < 224 { self.0 % 9 } else { self.0 % 22 }
     }
 }

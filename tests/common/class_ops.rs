@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ptr::NonNull;
 use std::time::Duration;
 
-use arbitrary::Arbitrary;
+use arbitrary::{Arbitrary, Unstructured};
 use millpond::alloc::{AllocError, Allocator};
 use millpond::{BuildError, Builder, Collect, GetError, Pool, Recycle};
 
@@ -20,7 +20,7 @@ const MOST_CLASSES: usize = 64;
 
 /// Any number, most of them small or near a power of two.
 #[derive(Clone, Copy, Debug, Arbitrary)]
-pub enum Number {
+enum Number {
     Small(u16),
     NearPower { shift: u8, off: i8 },
     NearQuarter { shift: u8, quarters: u8, off: i8 },
@@ -29,7 +29,7 @@ pub enum Number {
 
 impl Number {
     #[expect(clippy::cast_sign_loss, reason = "wraps")]
-    pub fn value(self) -> usize {
+    fn value(self) -> usize {
         let near = |at: usize, off: i8| at.wrapping_add(isize::from(off % 4) as usize);
         let power = |shift: u8| 1_usize << (u32::from(shift) % usize::BITS);
         match self {
@@ -45,7 +45,7 @@ impl Number {
 
 /// What the builder is told; nothing is a default.
 #[derive(Clone, Copy, Debug, Arbitrary)]
-pub struct Knobs {
+struct Knobs {
     min_class: Option<Number>,
     max_class: Option<Number>,
     idle_limit: Option<Number>,
@@ -56,6 +56,13 @@ pub struct Knobs {
     zero: bool,
     /// Half of them recycle, a quarter pass through, and a quarter are chaos.
     recycle: u8,
+}
+
+/// Builds what the bytes say, and gets what they say from it.
+pub fn play(bytes: &[u8]) {
+    let mut bytes = Unstructured::new(bytes);
+    let Ok(knobs) = Knobs::arbitrary(&mut bytes) else { return };
+    knobs.run(std::iter::from_fn(|| if bytes.is_empty() { None } else { Number::arbitrary(&mut bytes).ok() }));
 }
 
 /// A [`Ledger`] that has no memory for long blocks.
@@ -166,7 +173,7 @@ impl Knobs {
     }
 
     /// Builds the pool, or does not and hears of something that is wrong; then gets a buffer for every length.
-    pub fn run(self, lengths: impl IntoIterator<Item = Number>) {
+    fn run(self, lengths: impl IntoIterator<Item = Number>) {
         let (model, ledger) = (Model::new(self), Ledger::new());
         let builder = self.builder(&model, Modest(ledger.clone()));
         let collect = self

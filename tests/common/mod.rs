@@ -15,7 +15,10 @@ pub mod ops;
 pub mod others;
 pub mod owners;
 pub mod process;
+pub mod scarce;
+pub mod seeds;
 pub mod setting;
+pub mod source;
 pub mod threads;
 
 use std::time::{Duration, Instant};

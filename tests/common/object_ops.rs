@@ -1,93 +1,101 @@
 //! One interpreter of operations on a pool of objects, for property tests and fuzz targets, beside a census of the objects.
 
-use std::panic::resume_unwind;
-use std::thread;
+mod pools;
 
-use arbitrary::Arbitrary;
-use millpond::{ObjectPool, Pooled, Recycle};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+use arbitrary::{Arbitrary, Unstructured};
+use millpond::Pooled;
 
 use super::census::{Census, Object};
+use super::others::Others;
+use pools::{Handle, PANICS, REFUSED, Setting, each};
 
 /// Indices are taken modulo what there is.
 #[derive(Clone, Copy, Debug, Arbitrary)]
-pub enum Op {
+enum Op {
     Get,
+    TryGet,
     TryTake,
     Adopt,
     Put,
     Detach(u8),
     DropDetached(u8),
     Drop(u8),
-    DropOnAnotherThread(u8),
+    DropAsThread(u8, u8),
+    /// By a panic.
+    Unwind(u8),
     DropAll,
     /// What its reset will do.
     Spoil(u8, Spoilt),
+    /// The next make panics.
+    SpoilMake,
     CloneHandle,
     DropHandle,
     Collect,
     Purge,
     Stats,
+    /// So many operations that follow, of eight at most, are a thread's.
+    AsThread(u8, u8),
+    EndThread(u8),
 }
 
 #[derive(Clone, Copy, Debug, Arbitrary)]
-pub enum Spoilt {
+enum Spoilt {
     Refused,
     PanicsInReset,
     PanicsInDrop,
 }
 
-#[derive(Clone, Copy, Debug, Arbitrary)]
-pub struct Setting {
-    few: Option<u8>,
-    resets: bool,
-    /// Half of them recycle, a quarter pass through, and a quarter are chaos.
-    recycle: u8,
-    objects_go_first: bool,
+/// Does what the bytes say, frees everything, and checks that nothing is left.
+pub fn play(bytes: &[u8]) {
+    let mut bytes = Unstructured::new(bytes);
+    let Ok(setting) = Setting::arbitrary(&mut bytes) else { return };
+    World::new(setting)
+        .run(std::iter::from_fn(|| if bytes.is_empty() { None } else { Op::arbitrary(&mut bytes).ok() }));
 }
 
-/// Tags that a reset acts on.
-const REFUSED: usize = usize::MAX;
-const PANICS: usize = usize::MAX - 1;
-
-pub struct World {
+struct World {
     setting: Setting,
-    handles: Vec<ObjectPool<Object>>,
+    handles: Vec<Handle>,
     held: Vec<Pooled<Object>>,
     detached: Vec<Object>,
     census: Census,
-    /// Objects that the pool made or was given, and those that left it.
+    /// Whether the next make panics.
+    spoilt: Arc<AtomicBool>,
+    others: Others,
+    /// Objects that the pool made or was given, those that left it, and those that it did not take back.
     came: u64,
     gone: u64,
+    refused: u64,
+    reset_panics: u64,
     gets: u64,
 }
 
 impl World {
-    pub fn new(setting: Setting) -> Self {
-        let census = Census::default();
-        let mut builder = census.builder();
-        if setting.resets {
-            builder = builder.reset(|object: &mut Object| match std::mem::take(&mut object.tag) {
-                PANICS => resume_unwind(Box::new("a reset")),
-                tag => tag != REFUSED,
-            });
+    fn new(setting: Setting) -> Self {
+        let (census, spoilt) = (Census::default(), Arc::default());
+        Self {
+            setting,
+            handles: vec![setting.pool(&census, &spoilt)],
+            held: Vec::new(),
+            detached: Vec::new(),
+            census,
+            spoilt,
+            others: Others::default(),
+            came: 0,
+            gone: 0,
+            refused: 0,
+            reset_panics: 0,
+            gets: 0,
         }
-        if let Some(few) = setting.few {
-            builder = builder.max_idle(usize::from(few).max(1));
-        }
-        builder = builder.recycle(match setting.recycle % 4 {
-            1 => Recycle::Never,
-            3 => Recycle::Chaos(setting.recycle.into()),
-            _ => Recycle::Always,
-        });
-        let handles = vec![builder.build().expect("every setting is sound")];
-        Self { setting, handles, held: Vec::new(), detached: Vec::new(), census, came: 0, gone: 0, gets: 0 }
     }
 
     /// Runs all, checks at the end that the books balance, drops everything and checks that nothing is left.
-    pub fn run(mut self, ops: impl IntoIterator<Item = Op>) {
-        for op in ops {
-            self.step(op);
-        }
+    fn run(mut self, mut ops: impl Iterator<Item = Op>) {
+        self.perform(&mut ops, true);
         self.check();
         if self.setting.objects_go_first {
             self.held.clear();
@@ -98,15 +106,28 @@ impl World {
         self.census.assert_empty();
     }
 
-    pub fn step(&mut self, op: Op) {
+    fn perform(&mut self, ops: &mut dyn Iterator<Item = Op>, may_change: bool) {
+        while let Some(op) = ops.next() {
+            match op {
+                Op::AsThread(n, count) if may_change => {
+                    let few: Vec<_> = (&mut *ops).take(1 + usize::from(count % 8)).collect();
+                    let mut thread = self.others.call(n);
+                    thread.run(|| self.perform(&mut few.into_iter(), false));
+                    self.others.rest(n, thread);
+                }
+                Op::EndThread(n) => self.others.end(n),
+                op => self.step(op),
+            }
+        }
+    }
+
+    fn step(&mut self, op: Op) {
         let made = self.census.made();
         match op {
-            Op::Get => self.held.extend(self.handles.first().map(ObjectPool::get)),
-            Op::TryTake => self.held.extend(self.handles.first().and_then(ObjectPool::try_take)),
-            Op::Adopt => self.held.extend(self.handles.first().map(|pool| pool.adopt(self.census.make()))),
+            Op::Get | Op::TryGet | Op::TryTake | Op::Adopt => self.get(op),
             Op::Put => {
                 if let Some(pool) = self.handles.first() {
-                    pool.put(self.census.make());
+                    each!(pool, pool => pool.put(self.census.make()));
                 }
             }
             Op::Detach(n) => {
@@ -118,13 +139,16 @@ impl World {
                 }
             }
             Op::DropDetached(n) => drop(take(&mut self.detached, n)),
-            Op::Drop(n) => drop(take(&mut self.held, n)),
-            Op::DropOnAnotherThread(n) => {
+            Op::Drop(n) | Op::DropAsThread(n, _) | Op::Unwind(n) => {
                 if let Some(object) = take(&mut self.held, n) {
-                    thread::spawn(move || drop(object)).join().expect("no drop panics");
+                    self.drop(object, op);
                 }
             }
-            Op::DropAll => self.held.clear(),
+            Op::DropAll => {
+                for object in std::mem::take(&mut self.held) {
+                    self.drop(object, op);
+                }
+            }
             Op::Spoil(n, spoilt) => {
                 let len = self.held.len().max(1);
                 if let Some(object) = self.held.get_mut(usize::from(n) % len) {
@@ -135,6 +159,7 @@ impl World {
                     }
                 }
             }
+            Op::SpoilMake => self.spoilt.store(true, SeqCst),
             Op::CloneHandle => {
                 if let Some(pool) = self.handles.first().filter(|_| self.handles.len() < 8) {
                     self.handles.push(pool.clone());
@@ -143,36 +168,88 @@ impl World {
             Op::DropHandle => drop(self.handles.pop()),
             Op::Collect | Op::Purge => {
                 if let Some(pool) = self.handles.first() {
-                    let collected = if matches!(op, Op::Collect) { pool.collect() } else { pool.purge() };
+                    let purge = matches!(op, Op::Purge);
+                    let collected = each!(pool, pool => if purge { pool.purge() } else { pool.collect() });
                     assert!(!collected.already_running && collected.slots_skipped == 0, "{collected}");
-                    if matches!(op, Op::Purge) {
-                        assert_eq!(pool.stats().objects.idle, 0);
+                    if purge {
+                        assert_eq!(each!(pool, pool => pool.stats()).objects.idle, 0);
                     }
                 }
             }
             Op::Stats => self.check(),
+            Op::AsThread(..) | Op::EndThread(_) => {}
         }
         self.came += (self.census.made() - made) as u64;
-        if matches!(op, Op::Get | Op::TryTake | Op::Adopt) {
-            self.gets += 1;
-        }
         if self.handles.is_empty() {
             self.check_after_the_end();
         }
     }
 
+    fn get(&mut self, op: Op) {
+        let Some(pool) = self.handles.first() else { return };
+        self.gets += 1;
+        let (spoilt, made) = (self.spoilt.load(SeqCst), self.census.made());
+        let got = catch_unwind(AssertUnwindSafe(|| match (pool, op) {
+            (Handle::Making(pool), Op::Get) => Some(pool.get()),
+            (Handle::Making(pool), Op::TryGet) => Some(pool.try_get().expect("there is memory")),
+            (_, Op::Adopt) => Some(each!(pool, pool => pool.adopt(self.census.make()))),
+            _ => each!(pool, pool => pool.try_take()),
+        }));
+        match got {
+            Ok(object) => self.held.extend(object),
+            Err(_) => {
+                assert!(spoilt && !self.spoilt.load(SeqCst), "it is the make that panics");
+                assert_eq!(self.census.made(), made);
+            }
+        }
+    }
+
+    fn drop(&mut self, object: Pooled<Object>, op: Op) {
+        let (refused, by_panic) = self.setting.refuses(&object);
+        match op {
+            Op::DropAsThread(_, n) => {
+                let mut other = self.others.call(n);
+                other.run(|| drop(object));
+                self.others.rest(n, other);
+            }
+            Op::Unwind(_) => {
+                let unwound = catch_unwind(AssertUnwindSafe(|| {
+                    let _object = object;
+                    resume_unwind(Box::new("whoever had it"));
+                }));
+                assert!(unwound.is_err());
+                self.refused += 1;
+                return;
+            }
+            _ => drop(object),
+        }
+        self.refused += u64::from(refused);
+        self.reset_panics += u64::from(by_panic);
+    }
+
     fn check(&self) {
         let Some(pool) = self.handles.first() else { return };
-        let stats = pool.stats();
+        let stats = each!(pool, pool => pool.stats());
         let objects = stats.objects;
         assert_eq!(objects.in_use, self.held.len(), "{stats}");
         assert_eq!(objects.allocated, objects.in_use + objects.idle, "{stats}");
         assert_eq!(objects.allocated + self.detached.len(), self.census.live(), "{stats}");
         assert!(objects.idle <= stats.reserved && stats.reserved <= stats.max_idle, "{stats}");
         assert_eq!((objects.misses + stats.adopted, stats.detached), (self.came, self.gone), "{stats}");
+        assert_eq!((stats.refused, stats.reset_panics), (self.refused, self.reset_panics), "{stats}");
         let freed = objects.discarded.total() + objects.trimmed + objects.purged + objects.passed;
         assert_eq!(self.came, objects.allocated as u64 + stats.detached + stats.refused + freed, "{stats}");
         assert!(objects.gets() <= self.gets, "{stats}");
+
+        let outstanding = each!(pool, pool => pool.outstanding());
+        let (noted, out) = ((outstanding.count(), outstanding.bytes()), self.held.len());
+        match self.setting.noted() {
+            0 => assert_eq!((noted, outstanding.one_in), ((0, 0), 0), "{outstanding}"),
+            1 => assert_eq!(noted, (out, out * size_of::<Object>()), "{outstanding}"),
+            _ => assert!(noted.0 <= out && noted.1 == noted.0 * size_of::<Object>(), "{outstanding} of {out}"),
+        }
+        let gets = outstanding.sites.iter().all(|site| site.location.file().ends_with("object_ops.rs"));
+        assert!(gets && outstanding.missed == 0, "{outstanding}");
     }
 
     /// What is idle has gone with the last handle.

@@ -2,17 +2,19 @@
 //! and buffers of all of them, which several threads use in turn, beside a `Vec` each that says what they must hold.
 
 mod account;
+mod setting;
 mod world;
+mod writes;
 
-use arbitrary::{Arbitrary, Unstructured};
-use millpond::{Collect, Pool, Recycle};
+use arbitrary::{Arbitrary, Result, Unstructured};
 
-use super::flaky::Flaky;
-use super::ledger::Ledger;
+use setting::Setting;
 use world::World;
+use writes::Write;
 
 /// Sizes are drawn from here as well as freely: the edges of classes and tiers.
-const EDGES: [usize; 12] = [0, 1, 255, 256, 257, 320, 1023, 1024, 4096, 65_537, (1 << 20) + 1, (2 << 20) + 1];
+const EDGES: [usize; 16] =
+    [0, 1, 16, 17, 255, 256, 257, 320, 1000, 1023, 1024, 4096, 8193, 65_537, (1 << 20) + 1, (2 << 20) + 1];
 
 #[derive(Clone, Copy, Debug, Arbitrary)]
 pub enum Size {
@@ -32,67 +34,55 @@ impl Size {
 /// The index of a pool that is open, or of a buffer, modulo how many there are; or the number of a thread.
 type Index = u8;
 
-#[derive(Clone, Copy, Debug, Arbitrary)]
+#[derive(Clone, Copy, Debug)]
 pub enum Op {
+    Write(Index, Write),
+    Buffer(Index, OfBuffer),
+    Pool(Index, OfPool),
     /// If there are as many as may be, in place of the oldest.
     Open(Setting),
-    Close(Index),
-    Get(Index, Size),
-    TryGetTooMuch(Index, usize),
-    Extend(Index, Size, u8),
-    Push(Index, u8),
-    Pop(Index),
-    Truncate(Index, Size),
-    Resize(Index, Size, u8),
-    Reserve(Index, Size),
-    Clear(Index),
-    Clone(Index),
-    Drop(Index),
-    DropAll,
-    DropAsThread(Index, Index),
-    CloneHandle(Index),
-    DropHandle(Index),
-    Collect(Index),
-    Purge(Index),
-    Stats(Index),
-    /// Of a pool's next eight allocations, which is the one that fails.
-    FailAllocation(Index, u8),
     /// So many operations that follow, of eight at most, are a thread's.
     AsThread(Index, u8),
     EndThread(Index),
 }
 
-/// Settings that make every tier small enough to overflow, or leave the defaults.
 #[derive(Clone, Copy, Debug, Arbitrary)]
-pub struct Setting {
-    tiny: bool,
-    limited: bool,
-    zero: bool,
-    /// Half of them recycle, a quarter pass through, and a quarter are chaos.
-    recycle: u8,
+pub enum OfBuffer {
+    Clone,
+    CloneFrom(Index),
+    IntoVec,
+    Drop,
+    DropAsThread(Index),
+    DropAll,
 }
 
-impl Setting {
-    pub const LIMIT: usize = 8 << 20;
+#[derive(Clone, Copy, Debug, Arbitrary)]
+pub enum OfPool {
+    Get(Size),
+    /// Where nothing can refuse it.
+    GetSurely(Size),
+    TryGetTooMuch(usize),
+    CloneHandle,
+    DropHandle,
+    Collect,
+    Purge,
+    Stats,
+    /// Of the next eight allocations, which is the one that fails.
+    FailAllocation(u8),
+    Close,
+}
 
-    fn pool(self, allocator: &Flaky) -> Pool<Flaky> {
-        let mut builder = Pool::builder_in(allocator.clone()).collect(Collect::Manual).zero_on_return(self.zero);
-        builder = builder.recycle(match self.recycle % 4 {
-            1 => Recycle::Never,
-            3 => Recycle::Chaos(self.recycle.into()),
-            _ => Recycle::Always,
-        });
-        if self.tiny {
-            builder = builder.max_class(4096).idle_limit(20_000).local_limit(5000);
-        }
-        if self.limited {
-            builder = builder.limit(Self::LIMIT);
-        }
-        builder.build().expect("every setting is sound")
-    }
-
-    fn ledger(self) -> Ledger {
-        if self.limited { Ledger::with_limit(Self::LIMIT) } else { Ledger::new() }
+impl<'a> Arbitrary<'a> for Op {
+    /// Mostly writes, and few threads and new pools.
+    fn arbitrary(bytes: &mut Unstructured<'a>) -> Result<Self> {
+        Ok(match bytes.arbitrary()? {
+            0..=7_u8 => Self::Open(bytes.arbitrary()?),
+            8..=23 => Self::AsThread(bytes.arbitrary()?, bytes.arbitrary()?),
+            24..=31 => Self::EndThread(bytes.arbitrary()?),
+            32..=79 => Self::Buffer(bytes.arbitrary()?, bytes.arbitrary()?),
+            80..=159 => Self::Pool(bytes.arbitrary()?, bytes.arbitrary()?),
+            160.. => Self::Write(bytes.arbitrary()?, bytes.arbitrary()?),
+        })
     }
 }
 

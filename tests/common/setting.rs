@@ -5,16 +5,26 @@ use std::alloc::Layout;
 use arbitrary::Arbitrary;
 use millpond::{Collect, Pool, Recycle};
 
-use super::class_size;
 use super::ledger::Ledger;
+use super::scarce::Scarce;
 
 /// Most are the default.
 const ALIGNS: [usize; 6] = [64, 64, 64, 1, 16, 4096];
 
+/// The smallest and the largest class, both powers of two, the limit on all that is idle and on each thread's part. Most are the default.
+const SIZES: [[usize; 4]; 6] = [
+    [256, 4 << 20, 64 << 20, 4 << 20],
+    [256, 4 << 20, 64 << 20, 4 << 20],
+    [256, 4096, 20_000, 5000],
+    [16, 512, 2000, 600],
+    [1024, 64 << 10, 256 << 10, 64 << 10],
+    [4096, 4096, 4096, 4096],
+];
+
 /// Settings that make every tier small enough to overflow, or leave the defaults.
 #[derive(Clone, Copy, Debug, Arbitrary)]
 pub struct Setting {
-    tiny: bool,
+    sizes: u8,
     limited: bool,
     zero: bool,
     /// Half of them recycle, a quarter pass through, and a quarter are chaos.
@@ -24,16 +34,15 @@ pub struct Setting {
 
 impl Setting {
     /// `limit`: of a pool that has one.
-    pub fn pool(self, ledger: &Ledger, limit: usize) -> Pool<Ledger> {
-        let mut builder = Pool::builder_in(ledger.clone()).collect(Collect::Manual).zero_on_return(self.zero);
+    pub fn pool(self, allocator: &Scarce, limit: usize) -> Pool<Scarce> {
+        let [min_class, max_class, idle_limit, local_limit] = self.sizes();
+        let mut builder = Pool::builder_in(allocator.clone()).collect(Collect::Manual).zero_on_return(self.zero);
+        builder = builder.min_class(min_class).max_class(max_class).idle_limit(idle_limit).local_limit(local_limit);
         builder = builder.align(self.align()).recycle(match self.recycle % 4 {
             1 => Recycle::Never,
             3 => Recycle::Chaos(self.recycle.into()),
             _ => Recycle::Always,
         });
-        if self.tiny {
-            builder = builder.max_class(self.max_class()).idle_limit(20_000).local_limit(5000);
-        }
         if self.limited {
             builder = builder.limit(limit);
         }
@@ -56,14 +65,15 @@ impl Setting {
         ALIGNS[usize::from(self.align) % ALIGNS.len()]
     }
 
-    fn max_class(self) -> usize {
-        if self.tiny { 4096 } else { 4 << 20 }
+    fn sizes(self) -> [usize; 4] {
+        SIZES[usize::from(self.sizes) % SIZES.len()]
     }
 
     /// The size of the block of a class that a layout gets from the pool as an allocator; none if it gets one of its own.
     fn class(self, layout: Layout) -> Option<usize> {
-        let pooled = (128..=self.max_class()).contains(&layout.size()) && layout.align() <= self.align();
-        pooled.then(|| class_size(layout.size()))
+        let [min_class, max_class, ..] = self.sizes();
+        let pooled = (min_class / 2..=max_class).contains(&layout.size()) && layout.align() <= self.align();
+        pooled.then(|| self.capacity(layout.size()))
     }
 
     /// The length that the pool as an allocator reports.
@@ -89,6 +99,8 @@ impl Setting {
 
     /// The capacity of a buffer for so many bytes.
     pub fn capacity(self, len: usize) -> usize {
-        if len <= self.max_class() { class_size(len) } else { len }
+        let [min_class, max_class, ..] = self.sizes();
+        let len = len.max(min_class);
+        if len <= max_class { len.next_multiple_of(1 << ((len - 1).ilog2() - 2)) } else { len }
     }
 }

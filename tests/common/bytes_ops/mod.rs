@@ -5,7 +5,6 @@
 #![allow(clippy::cast_possible_truncation, reason = "bytes to tell things by")]
 
 pub mod calls;
-mod source;
 
 use std::collections::HashMap;
 use std::io::Cursor;
@@ -17,8 +16,9 @@ use millpond::{Collect, GetError, Pool, PoolBuf, Recycle};
 use crate::common::ledger::Ledger;
 use crate::common::ops::Size;
 use crate::common::others::Others;
+use crate::common::scarce::Scarce;
+use crate::common::source::{self, Piece};
 use calls::{Put, Take};
-use source::Piece;
 
 /// Of what there is, modulo how much there is; or the number of a thread.
 type Index = u8;
@@ -47,6 +47,8 @@ enum Op {
     Collect,
     Purge,
     ClosePool,
+    /// So many calls of the allocator from here, of four at most, a few fail.
+    FailAllocations(u8),
     /// So many operations that follow, of eight at most, are a thread's.
     AsThread(Index, u8),
     EndThread(Index),
@@ -56,7 +58,9 @@ enum Op {
 struct Setting {
     limited: bool,
     zero: bool,
-    pass_through: bool,
+    track: bool,
+    /// Half of them recycle, a quarter pass through, and a quarter are chaos.
+    recycle: u8,
 }
 
 const LIMIT: usize = 64 << 10;
@@ -71,9 +75,10 @@ struct Part {
 
 struct World {
     setting: Setting,
-    pool: Option<Pool<Ledger>>,
+    pool: Option<Pool<Scarce>>,
     ledger: Ledger,
-    buffers: Vec<(PoolBuf<Ledger>, Vec<u8>)>,
+    allocator: Scarce,
+    buffers: Vec<(PoolBuf<Scarce>, Vec<u8>)>,
     parts: Vec<Part>,
     others: Others,
 }
@@ -89,11 +94,16 @@ pub fn play(bytes: &[u8]) {
 impl World {
     fn new(setting: Setting) -> Self {
         let ledger = Ledger::new();
-        let recycle = if setting.pass_through { Recycle::Never } else { Recycle::Always };
-        let builder = Pool::builder_in(ledger.clone()).collect(Collect::Manual).recycle(recycle);
+        let allocator = Scarce::new(&ledger);
+        let builder = Pool::builder_in(allocator.clone()).collect(Collect::Manual).track(setting.track);
         let builder = if setting.limited { builder.limit(LIMIT) } else { builder };
-        let pool = Some(builder.zero_on_return(setting.zero).build().expect("sound"));
-        Self { setting, pool, ledger, buffers: Vec::new(), parts: Vec::new(), others: Others::default() }
+        let builder = builder.zero_on_return(setting.zero).recycle(match setting.recycle % 4 {
+            1 => Recycle::Never,
+            3 => Recycle::Chaos(setting.recycle.into()),
+            _ => Recycle::Always,
+        });
+        let pool = Some(builder.build().expect("sound"));
+        Self { setting, pool, ledger, allocator, buffers: Vec::new(), parts: Vec::new(), others: Others::default() }
     }
 
     fn run(mut self, ops: &mut dyn Iterator<Item = Op>) {
@@ -136,6 +146,7 @@ impl World {
             Op::Collect => _ = self.pool.as_ref().map(Pool::collect),
             Op::Purge => _ = self.pool.as_ref().map(Pool::purge),
             Op::ClosePool => self.pool = None,
+            Op::FailAllocations(n) => self.allocator.fail(usize::from(n % 4), 1 + usize::from(n / 4 % 4)),
             Op::Slice(n, ..)
             | Op::SliceRef(n, ..)
             | Op::SplitTo(n, _)
@@ -159,17 +170,29 @@ impl World {
 
     fn get(&mut self, size: usize) {
         let Some(pool) = self.pool.as_ref().filter(|_| self.buffers.len() < 16) else { return };
+        let failures = self.allocator.failures();
         match pool.try_get(size) {
             Ok(buffer) => self.buffers.push((buffer, Vec::new())),
-            Err(error) => assert!(self.setting.limited && matches!(error, GetError::LimitReached { .. }), "{error}"),
+            Err(error) => self.check_reason(error, failures),
         }
     }
 
-    fn use_buffer(&mut self, mut buffer: PoolBuf<Ledger>, mut holds: Vec<u8>, op: Op) {
+    /// `failures`: calls of the allocator that had failed before.
+    fn check_reason(&self, error: GetError, failures: usize) {
+        match error {
+            GetError::LimitReached { .. } => assert!(self.setting.limited, "{error}"),
+            GetError::OutOfMemory { .. } => assert!(self.allocator.failures() > failures, "{error}"),
+            other => panic!("{other}"),
+        }
+    }
+
+    fn use_buffer(&mut self, mut buffer: PoolBuf<Scarce>, mut holds: Vec<u8>, op: Op) {
+        let failures = self.allocator.failures();
         match op {
             Op::Put(_, put) => {
-                // At the limit it would panic, as a growth that cannot be does.
-                if !self.setting.limited || buffer.try_reserve(put.len()).is_ok() {
+                // It would panic, as a growth that cannot be does.
+                let may_fail = self.setting.limited || self.allocator.is_armed();
+                if !may_fail || buffer.try_reserve(put.len()).is_ok() {
                     put.make(&mut buffer);
                     let before = holds.len();
                     put.make(&mut holds);
@@ -184,7 +207,9 @@ impl World {
                 buffer = cursor.into_inner();
             }
             Op::Read(_, pieces, limit) => {
-                source::read(&mut buffer, &mut holds, pieces.to_vec(), limit.bytes(), self.setting.limited);
+                if let Err(error) = source::read(&mut buffer, &mut holds, pieces.to_vec(), limit.bytes()) {
+                    self.check_reason(error, failures);
+                }
             }
             Op::Freeze(_) => {
                 let block = (buffer.as_ptr().addr(), buffer.capacity());
@@ -218,6 +243,9 @@ impl World {
             most += capacity;
         }
         let out = self.pool.as_ref().map_or_else(|| self.ledger.live_bytes(), |pool| pool.stats().in_use_bytes);
+        if let Some(pool) = self.pool.as_ref().filter(|_| self.setting.track) {
+            assert_eq!(pool.outstanding().bytes(), out, "what is frozen is out");
+        }
         assert!(least <= out && out <= most, "{least} <= {out} <= {most}");
     }
 }

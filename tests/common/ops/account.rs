@@ -1,8 +1,8 @@
 //! What one pool was asked for, and what its allocator saw: from its first handle to its last buffer.
 
-use millpond::{GetError, Pool, PoolBuf, Stats};
+use millpond::{GetError, Outstanding, Pool, PoolBuf, Stats};
 
-use super::Setting;
+use super::setting::Setting;
 use crate::common::books;
 use crate::common::flaky::Flaky;
 use crate::common::ledger::Ledger;
@@ -48,20 +48,37 @@ impl Account {
         before.0 && !self.allocator.is_armed()
     }
 
-    /// Where a clone can fail it panics or ends the process, as `Vec`'s does; whether it fits is not this interpreter's question.
-    pub fn can_clone(&self) -> bool {
-        !self.allocator.is_armed() && self.ledger.live_bytes() + (4 << 20) <= Setting::LIMIT
+    /// Whether a buffer of so many bytes surely fits beside all that is there. What cannot say that it does not panics or ends
+    /// the process, as `Vec` does, and a fuzz target ends with any panic.
+    pub fn surely_fits(&self, len: usize) -> bool {
+        // Twice: for its class, and for the block that it grows out of.
+        let blocks = 4 * len.max(8192);
+        !self.allocator.is_armed() && self.ledger.live_bytes() + blocks <= self.setting.limit().unwrap_or(16 << 20)
     }
 
     pub fn count_get(&mut self) {
         self.gets += 1;
     }
 
+    /// What the pool has counted; none if it is closed.
+    pub fn counted(&self) -> Option<u64> {
+        let stats = self.handles.first()?.stats();
+        Some(stats.total().gets() + stats.oversize_gets)
+    }
+
+    /// For a buffer that may have grown several times: how often is the pool's to say.
+    pub fn count_growths(&mut self, before: Option<u64>, grew: bool) {
+        if let (Some(before), Some(now)) = (before, self.counted()) {
+            assert_eq!(now > before, grew);
+            self.gets += now - before;
+        }
+    }
+
     /// An error that there was a reason for.
     pub fn count_error(&mut self, error: &GetError, before: Armed) {
         match error {
             GetError::OutOfMemory { .. } => assert!(self.failed_since(before), "{error}, and no allocation has failed"),
-            GetError::LimitReached { limit: Setting::LIMIT, .. } if self.setting.limited => self.failed += 1,
+            GetError::LimitReached { limit, .. } if Some(*limit) == self.setting.limit() => self.failed += 1,
             other => panic!("{other}"),
         }
     }
@@ -85,7 +102,22 @@ impl Account {
         let stats = pool.stats();
         books::assert_balanced(&stats, &self.ledger);
         self.check_against_the_book(&stats);
-        assert_eq!(stats.in_use_bytes, out.map(PoolBuf::capacity).sum::<usize>(), "{stats}");
+        let (count, bytes) = out.fold((0, 0), |(count, bytes), buffer| (count + 1, bytes + buffer.capacity()));
+        assert_eq!(stats.in_use_bytes, bytes, "{stats}");
+        self.check_notes(&pool.outstanding(), count, bytes);
+    }
+
+    /// What is noted is out, and noted as what it is now. Which of them are is left to chance where not all are.
+    fn check_notes(&self, outstanding: &Outstanding, count: usize, bytes: usize) {
+        let noted = (outstanding.count(), outstanding.bytes());
+        match self.setting.noted() {
+            0 => assert_eq!((noted, outstanding.one_in), ((0, 0), 0), "{outstanding}"),
+            1 => assert_eq!(noted, (count, bytes), "{outstanding}"),
+            _ => assert!(noted.0 <= count && noted.1 <= bytes, "{outstanding} of {count} with {bytes} bytes"),
+        }
+        assert_eq!(outstanding.missed, 0);
+        let gets = outstanding.sites.iter().all(|site| site.location.file().ends_with("world.rs"));
+        assert!(gets, "{outstanding}");
     }
 
     /// Block by block, what the allocator saw.

@@ -3,12 +3,17 @@
 use millpond::{GetError, Pool, PoolBuf};
 
 use super::account::Account;
-use super::{Index, Op, Setting};
+use super::setting::Setting;
+use super::writes::Write;
+use super::{Index, OfBuffer, OfPool, Op};
 use crate::common::flaky::Flaky;
 use crate::common::others::Others;
 
 /// Open at a time.
 const POOLS: usize = 3;
+
+/// Out at a time.
+const BUFFERS: usize = 64;
 
 /// How deep threads may start threads.
 const DEPTH: usize = 2;
@@ -44,7 +49,6 @@ impl World {
         let performed = self.perform(&mut ops, 0);
         while let Some(open) = self.open(0) {
             let number = open.number;
-            self.check(number);
             self.close(number);
         }
         while !self.buffers.is_empty() {
@@ -66,64 +70,53 @@ impl World {
                     performed += thread.run(|| self.perform(&mut few.into_iter(), depth + 1));
                     self.others.rest(n, thread);
                 }
-                Op::DropAsThread(n, thread) => {
-                    if let Some(held) = self.taken(n) {
-                        let mut other = self.others.call(thread);
-                        other.run(|| drop(held));
-                        self.others.rest(thread, other);
-                    }
-                }
+                Op::AsThread(..) => {}
                 Op::EndThread(n) => self.others.end(n),
-                op => self.step(op),
+                Op::Open(setting) => self.open_another(setting),
+                Op::Pool(n, op) => self.of_pool(n, op),
+                Op::Buffer(n, op) => self.of_buffer(n, op),
+                Op::Write(n, op) => self.write(n, op),
             }
             self.check_closed();
         }
         performed
     }
 
-    fn step(&mut self, op: Op) {
+    fn open_another(&mut self, setting: Setting) {
+        let mut open = self.accounts.iter().filter(|account| account.is_open());
+        let oldest = open.next().map_or(0, |account| account.number);
+        if open.count() + 1 >= POOLS {
+            self.close(oldest);
+        }
+        self.accounts.push(Account::open(self.opened, setting));
+        self.opened += 1;
+    }
+
+    fn of_pool(&mut self, n: Index, op: OfPool) {
+        let full = self.buffers.len() >= BUFFERS;
+        let Some(account) = self.open(n) else { return };
         match op {
-            Op::Open(setting) => {
-                let mut open = self.accounts.iter().filter(|account| account.is_open());
-                let oldest = open.next().map_or(0, |account| account.number);
-                if open.count() + 1 >= POOLS {
-                    self.close(oldest);
-                }
-                self.accounts.push(Account::open(self.opened, setting));
-                self.opened += 1;
+            OfPool::Get(_) | OfPool::GetSurely(_) if full => {}
+            OfPool::Get(size) => self.get(n, size.bytes()),
+            OfPool::GetSurely(size) if account.surely_fits(size.bytes()) => {
+                account.count_get();
+                let (account, buffer) = (account.number, account.handles[0].get(size.bytes()));
+                assert!(buffer.is_empty() && buffer.capacity() >= size.bytes().max(1));
+                self.buffers.push(Held { account, buffer, holds: Vec::new() });
             }
-            Op::Close(n) => {
-                if let Some(number) = self.open(n).map(|account| account.number) {
-                    self.close(number);
-                }
+            OfPool::Stats => {
+                let number = account.number;
+                self.check(number);
             }
-            Op::Get(n, size) => self.get(n, size.bytes()),
-            Op::DropAll => self.buffers.clear(),
-            Op::Clone(n) => self.clone_buffer(n),
-            Op::Drop(n) => self.take(n),
-            Op::Stats(n) => {
-                if let Some(number) = self.open(n).map(|account| account.number) {
-                    self.check(number);
-                }
+            OfPool::Close => {
+                let number = account.number;
+                self.close(number);
             }
-            Op::TryGetTooMuch(n, _)
-            | Op::CloneHandle(n)
-            | Op::DropHandle(n)
-            | Op::Collect(n)
-            | Op::Purge(n)
-            | Op::FailAllocation(n, _) => {
-                if let Some(account) = self.open(n) {
-                    administer(account, op);
-                }
-            }
-            _ => self.write(op),
+            op => administer(account, op),
         }
     }
 
     fn get(&mut self, n: Index, size: usize) {
-        if self.buffers.len() >= 64 {
-            return;
-        }
         let Some(account) = self.open(n) else { return };
         let armed = account.armed();
         match account.handles[0].try_get(size) {
@@ -138,40 +131,77 @@ impl World {
         }
     }
 
-    fn write(&mut self, op: Op) {
-        let (Op::Extend(n, ..)
-        | Op::Push(n, _)
-        | Op::Pop(n)
-        | Op::Truncate(n, _)
-        | Op::Resize(n, ..)
-        | Op::Reserve(n, _)
-        | Op::Clear(n)) = op
-        else {
-            return;
-        };
-        let Some(held) = pick(&mut self.buffers, n) else { return };
-        let account = self.accounts.iter_mut().find(|account| account.number == held.account).expect("a buffer is out");
-        let (block, capacity, armed) = (held.buffer.as_ptr(), held.buffer.capacity(), account.armed());
-        match write(held, op) {
-            Err(error) => {
-                account.count_error(&error, armed);
-                assert_eq!((held.buffer.as_ptr(), held.buffer.capacity()), (block, capacity), "after {error}");
+    fn of_buffer(&mut self, n: Index, op: OfBuffer) {
+        match op {
+            OfBuffer::Clone => self.clone_buffer(n),
+            OfBuffer::CloneFrom(from) => self.clone_from(n, from),
+            OfBuffer::IntoVec => {
+                if let Some(Held { buffer, holds, .. }) = self.taken(n) {
+                    assert_eq!(Vec::from(buffer), holds);
+                }
             }
-            // Growth is a get, and always to a larger class.
-            Ok(()) if held.buffer.capacity() != capacity => account.count_get(),
-            Ok(()) => assert_eq!(held.buffer.as_ptr(), block),
+            OfBuffer::Drop => self.take(n),
+            OfBuffer::DropAsThread(thread) => {
+                if let Some(held) = self.taken(n) {
+                    let mut other = self.others.call(thread);
+                    other.run(|| drop(held));
+                    self.others.rest(thread, other);
+                }
+            }
+            OfBuffer::DropAll => self.buffers.clear(),
+        }
+    }
+
+    fn write(&mut self, n: Index, op: Write) {
+        let Some(held) = pick(&mut self.buffers, n) else { return };
+        let account = account(&mut self.accounts, held.account);
+        if op.sure() > 0 && !account.surely_fits(held.buffer.len() + op.sure()) {
+            return;
+        }
+        let counted = if op.grows_often() { account.counted() } else { None };
+        let (block, capacity, armed) = (held.buffer.as_ptr(), held.buffer.capacity(), account.armed());
+        let written = op.make(&mut held.buffer, &mut held.holds);
+        // Growth is a get, and always to a larger class.
+        let grew = held.buffer.capacity() != capacity;
+        assert!(grew || held.buffer.as_ptr() == block, "{op:?} moved it for nothing");
+        if let Err(error) = written {
+            account.count_error(&error, armed);
+            assert!(!grew || op.grows_often(), "after {error}");
+        }
+        if op.grows_often() {
+            account.count_growths(counted, grew);
+        } else if grew {
+            account.count_get();
         }
         held.check();
     }
 
     fn clone_buffer(&mut self, n: Index) {
-        let Some(Held { account, buffer, holds }) = pick(&mut self.buffers, n) else { return };
-        let of = self.accounts.iter_mut().find(|other| other.number == *account).expect("a buffer is out");
-        if of.can_clone() {
-            let copy = Held { account: *account, buffer: buffer.clone(), holds: holds.clone() };
+        let Some(Held { account: number, buffer, holds }) = pick(&mut self.buffers, n) else { return };
+        let of = account(&mut self.accounts, *number);
+        if of.surely_fits(buffer.len()) {
+            let copy = Held { account: *number, buffer: buffer.clone(), holds: holds.clone() };
+            copy.check();
             of.count_get();
             self.buffers.push(copy);
         }
+    }
+
+    /// Of any pool.
+    fn clone_from(&mut self, n: Index, from: Index) {
+        let Some(mut held) = self.taken(n) else { return };
+        if let Some(source) = pick(&mut self.buffers, from) {
+            let of = account(&mut self.accounts, held.account);
+            if of.surely_fits(source.buffer.len()) {
+                let (capacity, len) = (held.buffer.capacity(), source.buffer.len());
+                held.buffer.clone_from(&source.buffer);
+                held.holds.clone_from(&source.holds);
+                assert_eq!(held.buffer.capacity() != capacity, len > capacity);
+                (0..u8::from(len > capacity)).for_each(|_| of.count_get());
+                held.check();
+            }
+        }
+        self.buffers.push(held);
     }
 
     fn take(&mut self, n: Index) {
@@ -191,6 +221,7 @@ impl World {
     }
 
     fn close(&mut self, number: u64) {
+        self.check(number);
         let closing = self.accounts.iter_mut().filter(|account| account.number == number);
         closing.for_each(|account| account.handles.clear());
         self.check_closed();
@@ -222,24 +253,24 @@ impl World {
     }
 }
 
-fn administer(account: &mut Account, op: Op) {
+fn administer(account: &mut Account, op: OfPool) {
     let pool = &account.handles[0];
     match op {
-        Op::TryGetTooMuch(_, n) => {
+        OfPool::TryGetTooMuch(n) => {
             let n = n | (1 << (usize::BITS - 1));
             assert!(matches!(pool.try_get(n), Err(GetError::CapacityOverflow { requested, .. }) if requested == n));
         }
-        Op::CloneHandle(_) if account.handles.len() < 8 => {
+        OfPool::CloneHandle if account.handles.len() < 8 => {
             let handle = pool.clone();
             account.handles.push(handle);
         }
-        Op::DropHandle(_) => drop(account.handles.pop()),
-        Op::Collect(_) => assert_eq!(skipped(pool, false), 0),
-        Op::Purge(_) => {
+        OfPool::DropHandle => drop(account.handles.pop()),
+        OfPool::Collect => assert_eq!(skipped(pool, false), 0),
+        OfPool::Purge => {
             assert_eq!(skipped(pool, true), 0);
             assert_eq!(pool.stats().idle_bytes, 0);
         }
-        Op::FailAllocation(_, nth) => account.fail_allocation(1 + usize::from(nth % 8)),
+        OfPool::FailAllocation(nth) => account.fail_allocation(1 + usize::from(nth % 8)),
         _ => {}
     }
 }
@@ -251,39 +282,8 @@ fn skipped(pool: &Pool<Flaky>, purge: bool) -> usize {
     collected.slots_skipped
 }
 
-/// The same to the buffer and to what says what it holds. Err: to neither.
-fn write(Held { buffer, holds, .. }: &mut Held, op: Op) -> Result<(), GetError> {
-    match op {
-        Op::Extend(_, size, byte) => {
-            let bytes = vec![byte; size.bytes()];
-            buffer.try_extend_from_slice(&bytes)?;
-            holds.extend_from_slice(&bytes);
-        }
-        Op::Push(_, byte) => {
-            buffer.try_reserve(1)?;
-            buffer.push(byte);
-            holds.push(byte);
-        }
-        Op::Pop(_) => assert_eq!(buffer.pop(), holds.pop()),
-        Op::Truncate(_, size) => {
-            buffer.truncate(size.bytes());
-            holds.truncate(size.bytes());
-        }
-        Op::Resize(_, size, byte) => {
-            buffer.try_reserve(size.bytes().saturating_sub(buffer.len()))?;
-            buffer.resize(size.bytes(), byte);
-            holds.resize(size.bytes(), byte);
-        }
-        Op::Reserve(_, size) => {
-            buffer.try_reserve(size.bytes())?;
-            assert!(buffer.capacity() - buffer.len() >= size.bytes());
-        }
-        _ => {
-            buffer.clear();
-            holds.clear();
-        }
-    }
-    Ok(())
+fn account(accounts: &mut [Account], number: u64) -> &mut Account {
+    accounts.iter_mut().find(|account| account.number == number).expect("a buffer is out")
 }
 
 fn pick(buffers: &mut [Held], n: Index) -> Option<&mut Held> {

@@ -1,4 +1,5 @@
 //! A source that does whatever a reader may, and some of what it may not.
+#![allow(clippy::cast_possible_truncation, reason = "bytes to tell things by")]
 
 use std::io::{self, ErrorKind, Read};
 
@@ -6,7 +7,7 @@ use arbitrary::Arbitrary;
 use millpond::alloc::Allocator;
 use millpond::{GetError, PoolBuf, ReadError};
 
-use crate::common::class_size;
+use super::class_size;
 
 #[derive(Clone, Copy, Debug, Arbitrary)]
 pub enum Piece {
@@ -54,18 +55,17 @@ impl Read for Source {
     }
 }
 
-/// Reads the pieces, last one first, into a buffer that holds what `holds` says, also afterwards. `limited`: its pool may refuse.
+/// Reads the pieces, last one first, into a buffer that holds what `holds` says, also afterwards. Err: it could not grow.
 pub fn read<A: Allocator + Send + Sync>(
     buffer: &mut PoolBuf<A>,
     holds: &mut Vec<u8>,
     pieces: Vec<Piece>,
     limit: usize,
-    limited: bool,
-) {
+) -> Result<(), GetError> {
     let mut source = Source { pieces, left: (0, 0), given: Vec::new() };
     let capacity = buffer.capacity();
     let result = buffer.read_from(&mut source, limit);
-    let mut given = source.given;
+    let (mut given, mut refused) = (source.given, Ok(()));
     match result {
         Ok(count) => assert_eq!(count, given.len()),
         Err(error) => match error.get_ref().and_then(|error| error.downcast_ref()) {
@@ -76,9 +76,9 @@ pub fn read<A: Allocator + Send + Sync>(
                 assert_eq!(given.len(), limit);
             }
             Some(ReadError::NoRoom { error, next }) => {
-                assert!(limited && matches!(error, GetError::LimitReached { .. }), "{error}");
                 assert_eq!(given.pop(), Some(*next));
                 assert_eq!(holds.len() + given.len(), buffer.capacity());
+                refused = Err(*error);
             }
             Some(other) => panic!("{other}"),
         },
@@ -88,4 +88,5 @@ pub fn read<A: Allocator + Send + Sync>(
     assert_eq!(*buffer, *holds);
     let grown = buffer.capacity() != capacity;
     assert!(!grown || buffer.capacity() <= class_size(2 * holds.len()), "no more than twice the room for what came");
+    refused
 }
