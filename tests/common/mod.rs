@@ -17,6 +17,7 @@ pub mod owners;
 pub mod process;
 pub mod setting;
 pub mod threads;
+pub mod watching;
 
 use std::time::{Duration, Instant};
 
