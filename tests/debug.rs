@@ -4,7 +4,6 @@ mod common;
 
 use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::thread;
 
 use common::census::{Census, Object};
 use common::flaky::Flaky;
@@ -147,7 +146,7 @@ fn an_arena_prints_what_it_holds() {
     arena.reset();
     assert!(printed(&arena).contains("large_blocks: 0, large_bytes: 0"));
     drop(pool);
-    let arena = thread::spawn(move || {
+    let arena = std::thread::spawn(move || {
         assert!(printed(&arena).contains("large_blocks: 0"));
         arena
     });

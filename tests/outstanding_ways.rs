@@ -3,7 +3,6 @@
 mod common;
 
 use std::panic::Location;
-use std::thread;
 
 use common::ledger::Ledger;
 use common::threads;
@@ -51,7 +50,7 @@ fn a_frozen_buffer_is_listed_until_its_last_clone_goes() {
     let mut parts = vec![bytes.clone(), bytes.slice(..10), bytes.split_to(100), bytes];
     while let Some(part) = parts.pop() {
         assert_lists(&pool, line, 1024);
-        thread::spawn(move || drop(part)).join().unwrap();
+        std::thread::spawn(move || drop(part)).join().unwrap();
     }
     assert_lists_nothing(&pool);
     let empty = pool.get(1000).freeze();
