@@ -4,7 +4,8 @@
 use std::hint::black_box;
 
 use millpond_benches::baseline::{
-    Allocator, Contender, FenceGate, Malloc, Millpond, MillpondObjects, MillpondReset, One, Queue, RawStack, TlsVec,
+    Allocator, Contender, FenceGate, Malloc, Millpond, MillpondObjects, MillpondReset, MillpondSampled,
+    MillpondTracked, One, Queue, RawStack, TlsVec,
 };
 use millpond_benches::contest::touch;
 
@@ -53,6 +54,10 @@ counted! {
     warm_pair_fence_gate_4096: FenceGate, _len => SIZE;
     warm_pair_array_queue: Queue<One>, len => len;
     warm_pair_malloc: Allocator<Malloc>, len => len;
+    /// As of the next one `.ci/hot_path` asks nothing of it: much of it is the clock's and the table's.
+    tracked_pair_4096: MillpondTracked, _len => SIZE;
+    /// Chance says how many are noted, so the count moves by what one takes in a thousand.
+    sampled_pair_4096: MillpondSampled, _len => SIZE;
 }
 
 fn call<C: Contender>(function: fn(&'static C, usize), calls: usize) {

@@ -106,6 +106,9 @@ impl<T: Send + 'static> ObjectPool<T> {
     /// pool.get().extend(0..100_000);
     /// assert_eq!(pool.get().capacity(), 0);
     /// ```
+    ///
+    /// There is no `zero_on_return` for objects: a reset that overwrites what is secret takes its place, and does not see what an object freed before,
+    /// such as the memory that a `Vec` grew out of.
     #[must_use]
     pub fn with<V: Verdict>(
         make: impl Fn() -> T + Send + Sync + 'static,

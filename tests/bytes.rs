@@ -86,7 +86,18 @@ fn the_block_goes_back_on_any_thread_also_when_the_pool_is_gone() {
                 scope.spawn(move || {
                     barrier.wait();
                     for bytes in parts {
+                        let bytes_len = bytes.len();
                         assert_eq!(bytes.slice(i..i + 1)[0], i as u8);
+                        // In pieces, of which some become something else, and none is ever writable.
+                        let mut rest = bytes.try_into_mut().expect_err("the block is the pool's");
+                        let (head, tail) = (rest.split_to(1000), rest.split_off(1000));
+                        assert_eq!(
+                            [head.len(), rest.len(), head[i].into(), rest[i].into()],
+                            [1000, 1000, i, (1000 + i) % 256]
+                        );
+                        let tail = tail.try_into_mut().expect_err("as above");
+                        assert_eq!(BytesMut::from(head)[i], i as u8);
+                        assert_eq!(Vec::from(rest).len() + tail.len(), bytes_len - 1000);
                     }
                 });
             }

@@ -83,9 +83,12 @@ fn racing_first_uses_make_one_pool() {
 
 #[test]
 fn an_unused_pool_drops_its_allocator() {
-    let (pool, dropped) = new(&Ledger::new());
+    let ledger = Ledger::new();
+    let (pool, dropped) = new(&ledger);
     let moved = Box::new(pool);
     assert!(moved.stats().classes.is_empty());
     drop(moved);
     assert_eq!(read(&dropped), [1, 0]);
+    ledger.assert_empty();
+    assert_eq!(ledger.clones(), 1);
 }

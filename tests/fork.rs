@@ -4,6 +4,10 @@
 #[cfg(all(unix, not(miri)))]
 mod common;
 
+#[cfg(all(unix, not(miri)))]
+#[path = "common/child.rs"]
+mod child;
+
 #[cfg(not(all(unix, not(miri))))]
 fn main() {}
 
@@ -14,7 +18,6 @@ fn main() {
 
 #[cfg(all(unix, not(miri)))]
 mod children {
-    use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::ptr;
     use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering::SeqCst};
     use std::thread::{self, JoinHandle};
@@ -22,14 +25,13 @@ mod children {
 
     use millpond::{Builder, Collect, CollectorState, GetError, Pool, PoolBuf, Recycle};
 
+    use super::child::{Ended, in_child};
     use super::common::{self, ledger::Ledger};
 
     /// The last class has no magazine: each get and drop goes to the depot.
     const SIZES: [usize; 4] = [1000, 4096, 16 << 10, SHARED];
     const SHARED: usize = 100 << 10;
     const LIMIT: usize = 4 << 20;
-    /// After so many seconds a child hangs.
-    const PATIENCE: u32 = 10;
 
     /// What the parent's threads keep busy.
     struct World {
@@ -146,36 +148,6 @@ mod children {
         drop(unsafe { Box::from_raw(world) });
         assert!(ledger.wait_until_empty(), "the parent lost a block");
         ledger.assert_empty();
-    }
-
-    enum Ended {
-        Well,
-        Hung,
-        Badly,
-    }
-
-    /// Forks, and waits for the child. It starts with the ledger's book closed, so that it can open it.
-    fn in_child(ledger: &Ledger, life: impl FnOnce()) -> Ended {
-        // SAFETY: the child uses only what this test is about, the ledger, and the system's allocator, which expects it.
-        match ledger.alone(|| unsafe { libc::fork() }) {
-            -1 => panic!("no fork: {}", std::io::Error::last_os_error()),
-            0 => {
-                // SAFETY: an alarm without a handler ends the process.
-                unsafe { libc::alarm(PATIENCE) };
-                let ended = catch_unwind(AssertUnwindSafe(life));
-                // SAFETY: ends the process, without a look at what belongs to threads that are not here.
-                unsafe { libc::_exit(i32::from(ended.is_err())) }
-            }
-            child => {
-                let mut status = 0;
-                // SAFETY: the place for the status is ours.
-                assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
-                if libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGALRM {
-                    return Ended::Hung;
-                }
-                if status == 0 { Ended::Well } else { Ended::Badly }
-            }
-        }
     }
 
     /// A child's life.

@@ -3,11 +3,12 @@
 mod common;
 
 use std::panic::Location;
+use std::sync::OnceLock;
 use std::thread;
 
 use common::census::Census;
 use common::ledger::Ledger;
-use millpond::{BuildError, Builder, Collect, Pool, Recycle};
+use millpond::{BuildError, Builder, Collect, Pool, PoolBuf, Recycle};
 
 fn builder(ledger: &Ledger) -> Builder<Ledger> {
     Pool::builder_in(ledger.clone()).collect(Collect::Manual).recycle(Recycle::Always)
@@ -63,6 +64,8 @@ fn a_buffer_that_grew_is_where_it_was_gotten() {
     }
     drop(buf);
     assert_eq!(pool.outstanding().count(), 0);
+    drop(pool);
+    ledger.assert_empty();
 }
 
 #[test]
@@ -82,11 +85,16 @@ fn buffers_that_move_to_other_threads_are_found_and_struck_off() {
 /// What a leak leaves for good is what is looked for.
 #[test]
 fn a_forgotten_buffer_stays_on_the_list() {
-    let pool = Pool::builder().track(true).build().unwrap();
-    std::mem::forget(pool.get(100));
+    let ledger = Ledger::new();
+    let pool = builder(&ledger).track(true).build().unwrap();
+    // As `mem::forget`, but in reach of a leak checker.
+    static FORGOTTEN: OnceLock<PoolBuf<Ledger>> = OnceLock::new();
+    FORGOTTEN.set(pool.get(100)).unwrap();
     assert_eq!(pool.outstanding().count(), 1);
     assert_eq!(pool.get(100).capacity(), 256);
     assert_eq!(pool.outstanding().count(), 1);
+    drop(pool);
+    assert_eq!(ledger.live(), 1, "leaked, with the pool");
 }
 
 #[test]
@@ -105,10 +113,13 @@ fn one_in_so_many_is_noted_and_no_other() {
 
 #[test]
 fn without_track_nothing_is_listed() {
-    let pool = Pool::builder().build().unwrap();
-    let _held = pool.get(100);
+    let ledger = Ledger::new();
+    let pool = builder(&ledger).build().unwrap();
+    let held = pool.get(100);
     let outstanding = pool.outstanding();
     assert_eq!((outstanding.one_in, outstanding.count()), (0, 0));
+    drop((held, pool));
+    ledger.assert_empty();
     assert_eq!(outstanding.to_string(), "nothing is tracked: the pool was built without `track`\n");
     let error = Pool::builder().track_one_in(0).build().unwrap_err();
     assert!(matches!(error, BuildError::TooSmall { knob: "track_one_in", value: 0, min: 1 }), "{error}");

@@ -2,9 +2,11 @@
 
 mod common;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use common::ledger::Ledger;
 use common::{class_ops, seeds};
-use millpond::{Collect, GetError, Pool, Recycle};
+use millpond::{GetError, Pool};
 use proptest::prelude::*;
 
 const MAX: usize = 4 << 20;
@@ -12,7 +14,8 @@ const MAX: usize = 4 << 20;
 /// N2.
 #[test]
 fn every_length_up_to_the_largest_class_is_covered_tightly() {
-    let pool = Pool::builder().collect(Collect::Manual).recycle(Recycle::Always).build().unwrap();
+    let ledger = Ledger::new();
+    let pool = common::pool(&ledger);
     // The class below the one that was found last: the capacity before it changed.
     let (mut below, mut current) = (0, 0);
     for len in 0..=MAX {
@@ -28,6 +31,8 @@ fn every_length_up_to_the_largest_class_is_covered_tightly() {
     }
     assert_eq!(pool.stats().classes.len(), 57);
     assert_eq!(pool.get(MAX + 1).capacity(), MAX + 1, "oversize is exact");
+    drop(pool);
+    ledger.assert_empty();
 }
 
 /// N4.
@@ -52,16 +57,24 @@ fn lengths_that_cannot_be_are_errors() {
 }
 
 #[test]
-#[should_panic(expected = "exceeds the largest possible")]
 fn get_panics_where_try_get_fails() {
-    let _ = Pool::new().get(usize::MAX);
+    let ledger = Ledger::new();
+    let pool = Pool::new_in(ledger.clone());
+    let panic = catch_unwind(AssertUnwindSafe(|| drop(pool.get(usize::MAX)))).unwrap_err();
+    assert!(panic.downcast_ref::<String>().is_some_and(|said| said.contains("exceeds the largest possible")));
+    drop(pool);
+    ledger.assert_empty();
 }
 
 /// More than the machine has, but not more than a pointer can reach.
 #[test]
 fn memory_that_is_not_there_is_an_error() {
-    let error = Pool::new().try_get(isize::MAX as usize - 4096).unwrap_err();
+    let ledger = Ledger::new();
+    let pool = Pool::new_in(ledger.clone());
+    let error = pool.try_get(isize::MAX as usize - 4096).unwrap_err();
     assert!(matches!(error, GetError::OutOfMemory { align: 64, .. }), "{error}");
+    drop(pool);
+    ledger.assert_empty();
 }
 
 /// N1.
@@ -108,13 +121,16 @@ fn a_grown_buffer_is_found_again_at_its_new_size() {
 
 #[test]
 fn growing_at_least_doubles() {
-    let pool = Pool::new();
+    let ledger = Ledger::new();
+    let pool = Pool::new_in(ledger.clone());
     let mut buf = pool.get(1);
     while buf.capacity() < 3 * MAX {
         let before = buf.capacity();
         buf.resize(before + 1, 0);
         assert!(buf.capacity() >= 2 * before);
     }
+    drop((buf, pool));
+    ledger.assert_empty();
 }
 
 #[test]

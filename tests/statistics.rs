@@ -157,6 +157,7 @@ fn a_discard_says_why() {
     assert_eq!((discarded.over_budget, discarded.total()), (24, 24), "{stats}");
     assert_balance(&stats, &ledger);
     drop(pool);
+    ledger.assert_empty();
 
     // The bucket: 1024 cells of 16 blocks at most, and 64 blocks stay with the thread.
     let ledger = Ledger::new();
@@ -178,6 +179,8 @@ fn a_pool_that_passes_through_says_so() {
     let stats = pool.stats();
     assert_eq!((stats.total().passed, stats.total().misses, stats.hit_rate()), (5, 5, 0.0), "{stats}");
     assert_balance(&stats, &ledger);
+    drop(pool);
+    ledger.assert_empty();
 }
 
 #[test]
@@ -196,6 +199,8 @@ fn high_water_marks_stay() {
     // One thread, which kept all: leased in chunks, so more than it holds.
     assert!(busy.slot_bytes == busy.reserved_bytes && busy.slot_bytes >= 352 * KIB, "{busy}");
     assert_eq!((stats.reserved_bytes, stats.leased_bytes, stats.slot_bytes), (0, 0, 0), "{stats}");
+    drop(pool);
+    ledger.assert_empty();
 }
 
 #[test]
@@ -209,6 +214,8 @@ fn a_refused_lease_names_the_bound() {
     let stats = pool.stats();
     assert!(stats.refused_by_local_limit > 0 && stats.refused_by_idle_limit == 0, "{stats}");
     assert_eq!(stats.peak_slot_bytes, stats.local_limit, "{stats}");
+    drop(pool);
+    ledger.assert_empty();
 
     // All threads together may have 64 KiB.
     let pool = builder(&ledger).idle_limit(128 * KIB).build().unwrap();
@@ -218,6 +225,8 @@ fn a_refused_lease_names_the_bound() {
     let stats = pool.stats();
     assert!(stats.refused_by_idle_limit > 0 && stats.refused_by_local_limit == 0, "{stats}");
     assert_eq!(stats.peak_leased_bytes, stats.idle_limit / 2, "{stats}");
+    drop(pool);
+    ledger.assert_empty();
 }
 
 /// A get that fails is in no class.
@@ -246,6 +255,8 @@ fn gets_at_the_limit_are_counted_apart() {
     assert!(matches!(pool.try_get(usize::MAX), Err(GetError::CapacityOverflow { .. })));
     assert_eq!(at_limit(3, 1), 7);
     drop((buf, held));
+    drop(pool);
+    ledger.assert_empty();
 }
 
 #[test]
@@ -265,6 +276,8 @@ fn collections_and_purges_are_told_apart() {
     assert!(stats.longest_collection >= collected.elapsed, "{stats}");
     assert_eq!((collected.blocks(), stats.total().trimmed, stats.total().purged), (10, 10, 10), "{stats}");
     assert_balance(&stats, &ledger);
+    drop(pool);
+    ledger.assert_empty();
 }
 
 /// N18:

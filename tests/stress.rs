@@ -4,7 +4,7 @@
 //! `idle_limit` is idle then, and `limit` out. Objects: the same, shorter, with a pool of objects. Operations: any sequence of them, as
 //! in `tests/operations.rs`, on many threads at a time.
 //!
-//! `MILLPOND_STRESS_SECONDS` (default 2) says for how long, `MILLPOND_STRESS_SEED` replays a run's choices,
+//! `MILLPOND_STRESS_SECONDS` (default 2) says for how long, `MILLPOND_STRESS_SEED` replays a run's choices, chaos among them,
 //! `MILLPOND_STRESS_RECYCLE` (`always`, `never` or `chaos`) how the pools recycle, `MILLPOND_STRESS_PHASE` (`gate`, `churn`, `objects`
 //! or `operations`) asks for one phase alone, and `MILLPOND_STRESS_THREADS` says how many threads there are in all but the gate.
 
@@ -90,9 +90,8 @@ impl Drop for Tagged {
 }
 
 fn main() {
-    let from_env = |name: &str, default: u64| std::env::var(name).map_or(default, |value| value.parse().expect(name));
     let time = Duration::from_secs(from_env("MILLPOND_STRESS_SECONDS", 2));
-    let seed = from_env("MILLPOND_STRESS_SEED", 1 + u64::from(std::process::id()));
+    let seed = *SEED;
     let phase = std::env::var("MILLPOND_STRESS_PHASE").unwrap_or_default();
     let threads = from_env("MILLPOND_STRESS_THREADS", (4 * cores::count()).clamp(12, 64) as u64);
     let barrier = if cores::have_barrier() { "a" } else { "no" };
@@ -128,11 +127,17 @@ fn builder(owners: &'static Owners) -> Builder<&'static Owners> {
     Pool::builder_in(owners).collect(Collect::Manual).recycle(*RECYCLE)
 }
 
+fn from_env(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |value| value.parse().expect(name))
+}
+
+static SEED: LazyLock<u64> = LazyLock::new(|| from_env("MILLPOND_STRESS_SEED", 1 + u64::from(std::process::id())));
+
 /// Every pool's, read once.
 static RECYCLE: LazyLock<Recycle> = LazyLock::new(|| match std::env::var("MILLPOND_STRESS_RECYCLE").as_deref() {
     Err(_) | Ok("always") => Recycle::Always,
     Ok("never") => Recycle::Never,
-    Ok("chaos") => Recycle::Chaos(0),
+    Ok("chaos") => Recycle::Chaos(*SEED),
     Ok(other) => panic!("MILLPOND_STRESS_RECYCLE is {other}: no such mode"),
 });
 

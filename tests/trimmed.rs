@@ -97,6 +97,9 @@ fn the_background_thread_calls_it_too() {
     common::wait_until("it is called", || !told.freed().is_empty());
     assert_eq!(told.freed().iter().map(|freed| (freed.blocks, freed.bytes)).collect::<Vec<_>>(), [(1, 4096)]);
     assert_eq!(told.calls.lock().unwrap()[0].thread.as_deref(), Some("millpond"));
+    drop(pool);
+    assert!(told.ledger.wait_until_empty());
+    told.ledger.assert_empty();
 }
 
 #[test]

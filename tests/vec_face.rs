@@ -8,17 +8,21 @@ use std::fmt::Write as _;
 use std::io::{IoSlice, Write as _};
 
 use common::ledger::Ledger;
+use common::odd::Odd;
+use millpond::alloc::Allocator;
 use millpond::{Pool, PoolBuf};
 
-fn buf(bytes: &[u8]) -> PoolBuf {
-    let mut buf = Pool::new().get(bytes.len());
+fn buf<A: Allocator + Send + Sync + 'static>(pool: &Pool<A>, bytes: &[u8]) -> PoolBuf<A> {
+    let mut buf = pool.get(bytes.len());
     buf.extend_from_slice(bytes);
     buf
 }
 
 #[test]
 fn it_is_a_slice() {
-    let mut bytes = buf(b"banana");
+    let ledger = Ledger::new();
+    let pool = Pool::new_in(ledger.clone());
+    let mut bytes = buf(&pool, b"banana");
     assert_eq!(&bytes[1..3], b"an");
     assert_eq!(bytes.first(), Some(&b'b'));
     bytes.sort_unstable();
@@ -34,11 +38,15 @@ fn it_is_a_slice() {
     assert_eq!((&bytes).into_iter().filter(|byte| **byte == b'a').count(), 2);
     assert_eq!(bytes.to_vec(), b"nnbaba");
     assert_eq!(Vec::from(bytes), b"nnbaba");
+    drop(pool);
+    ledger.assert_empty();
 }
 
 #[test]
 fn it_is_written_to() {
-    let mut bytes = buf(b"");
+    let ledger = Ledger::new();
+    let pool = Pool::new_in(ledger.clone());
+    let mut bytes = buf(&pool, b"");
     std::io::Write::write_all(&mut bytes, b"ab").unwrap();
     assert_eq!(std::io::Write::write(&mut bytes, b"cd").unwrap(), 2);
     assert_eq!(bytes.write_vectored(&[IoSlice::new(b"ef"), IoSlice::new(b""), IoSlice::new(b"g")]).unwrap(), 3);
@@ -57,11 +65,15 @@ fn it_is_written_to() {
     assert_eq!(bytes, "abc!");
     bytes.clear();
     assert_eq!((bytes.pop(), bytes.is_empty()), (None, true));
+    drop((bytes, pool));
+    ledger.assert_empty();
 }
 
 #[test]
 fn spare_capacity_is_all_that_is_left() {
-    let mut bytes = buf(b"x");
+    let ledger = Ledger::new();
+    let pool = Pool::new_in(ledger.clone());
+    let mut bytes = buf(&pool, b"x");
     let capacity = bytes.capacity();
     assert_eq!(bytes.spare_capacity_mut().len(), capacity - 1);
     bytes.spare_capacity_mut()[0].write(b'y');
@@ -74,16 +86,17 @@ fn spare_capacity_is_all_that_is_left() {
     bytes.reserve(capacity);
     assert!(bytes.capacity() >= 2 * capacity);
     assert_eq!(bytes, "xy");
+    drop((bytes, pool));
+    ledger.assert_empty();
 }
 
 #[test]
 fn it_is_compared_by_content() {
-    let (a, b) = (buf(b"aa"), buf(b"ab"));
-    let other = {
-        let mut other = Pool::new_in(Ledger::new()).get(5000);
-        other.extend_from_slice(b"aa");
-        other
-    };
+    let ledger = Ledger::new();
+    let pool = Pool::new_in(ledger.clone());
+    let (a, b) = (buf(&pool, b"aa"), buf(&pool, b"ab"));
+    // Of a pool with another allocator.
+    let other = buf(&Pool::new_in(Odd(ledger.clone())), b"aa");
     assert_eq!(a, other);
     assert!(a < b);
     assert!(a < *b"ab");
@@ -104,17 +117,23 @@ fn it_is_compared_by_content() {
     assert_ne!(a, b);
     assert_eq!(a.cmp(&b), std::cmp::Ordering::Less);
     assert_eq!(format!("{a:?}"), format!("{:?}", b"aa"));
+    drop((a, b, other, pool));
+    ledger.assert_empty();
 }
 
 #[test]
 fn it_is_a_key() {
+    let ledger = Ledger::new();
+    let pool = Pool::new_in(ledger.clone());
     let mut hashed = HashMap::new();
     let mut sorted = BTreeMap::new();
-    hashed.insert(buf(b"key"), 1);
-    sorted.insert(buf(b"key"), 1);
+    hashed.insert(buf(&pool, b"key"), 1);
+    sorted.insert(buf(&pool, b"key"), 1);
     assert_eq!((hashed.get(&b"key"[..]), sorted.get(&b"key"[..])), (Some(&1), Some(&1)));
     let borrowed: &[u8] = Borrow::borrow(hashed.keys().next().unwrap());
     assert_eq!(borrowed, b"key");
+    drop((hashed, sorted, pool));
+    ledger.assert_empty();
 }
 
 #[test]

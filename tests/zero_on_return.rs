@@ -1,73 +1,15 @@
 //! With `zero_on_return` no byte that a user wrote reaches another tier, or the allocator: it is looked for in what comes back, and in all
 //! memory that is idle.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "an allocator of its own, with a lock")]
 
-use std::alloc::Layout;
-use std::collections::HashMap;
+mod common;
+
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::ptr::NonNull;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
 use std::thread;
 
 use allocator_api2::vec::Vec as VecIn;
-use millpond::alloc::{AllocError, Allocator, Global};
+use common::watching::{SECRET, Watching, secrets_in};
+use millpond::alloc::Allocator;
 use millpond::{Collect, Pool, PoolBuf, Recycle};
-
-const SECRET: u8 = 0xA5;
-
-/// Counts the secret bytes in the blocks that come back, and knows those that are out. Blocks are handed out zeroed, so all of one can be
-/// read.
-#[derive(Clone, Default)]
-struct Watching(Arc<Watched>);
-
-#[derive(Default)]
-struct Watched {
-    seen: AtomicUsize,
-    out: Mutex<HashMap<usize, (NonNull<u8>, usize)>>,
-}
-
-// SAFETY: the pointers are those of blocks, which are read while nobody uses them.
-unsafe impl Send for Watched {}
-// SAFETY: as above.
-unsafe impl Sync for Watched {}
-
-fn secrets_in(bytes: &[u8]) -> usize {
-    bytes.iter().filter(|byte| **byte == SECRET).count()
-}
-
-impl Watching {
-    /// Secret bytes in the blocks that the pool has, while no buffer is out.
-    fn idle_secrets(&self) -> usize {
-        if cfg!(millpond_asan) {
-            // It is poisoned: even to look is an error.
-            return 0;
-        }
-        // SAFETY: the blocks are out of this allocator, so long, initialised, and idle.
-        let secrets =
-            |(at, len): &(NonNull<u8>, usize)| secrets_in(unsafe { NonNull::slice_from_raw_parts(*at, *len).as_ref() });
-        self.0.out.lock().unwrap().values().map(secrets).sum()
-    }
-}
-
-// SAFETY: memory comes from `Global`, unchanged.
-unsafe impl Allocator for Watching {
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        let block = Global.allocate_zeroed(layout)?;
-        let at = block.cast::<u8>();
-        self.0.out.lock().unwrap().insert(at.addr().get(), (at, layout.size()));
-        Ok(block)
-    }
-
-    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the block has this size, and all of it is initialised.
-        let bytes = unsafe { NonNull::slice_from_raw_parts(block, layout.size()).as_ref() };
-        self.0.seen.fetch_add(secrets_in(bytes), SeqCst);
-        self.0.out.lock().unwrap().remove(&block.addr().get());
-        // SAFETY: passed on.
-        unsafe { Global.deallocate(block, layout) };
-    }
-}
 
 /// Writes secrets on all ways that a block can take: dropped, truncated first, outgrown, oversize, collected, closed.
 fn secrets_seen(zero: bool, recycle: Recycle) -> usize {
@@ -105,7 +47,8 @@ fn secrets_seen(zero: bool, recycle: Recycle) -> usize {
     pool.collect();
     pool.collect();
     drop(pool);
-    watching.0.seen.load(SeqCst)
+    watching.assert_empty();
+    watching.seen()
 }
 
 /// A vector that grows from a few bytes past the largest class, and shrinks back.
@@ -127,8 +70,9 @@ fn sizes<const N: usize, const M: usize>(place: impl Allocator + Copy, up: [usiz
 /// N9.
 #[test]
 fn no_secret_is_seen_afterwards() {
-    assert_eq!(secrets_seen(true, Recycle::Always), 0);
-    assert_eq!(secrets_seen(true, Recycle::Never), 0);
+    for recycle in [Recycle::Always, Recycle::Never, Recycle::Chaos(1), Recycle::Chaos(2)] {
+        assert_eq!(secrets_seen(true, recycle), 0, "{recycle:?}");
+    }
 }
 
 /// Without the option they are: the test can fail.
@@ -138,31 +82,91 @@ fn without_it_secrets_are_seen() {
 }
 
 type Handle = Pool<Watching>;
-type Way = fn(&Handle);
 
-/// The ways on which a secret goes back, each of which leaves nothing in anybody's hand.
-const WAYS: [(&str, Way); 9] = [
-    ("a drop", |pool| drop(filled(pool, 4096))),
-    ("a drop of what was emptied", |pool| filled(pool, 4096).clear()),
-    ("a growth", |pool| filled(pool, 4096).reserve(10_000)),
-    ("an oversize buffer", |pool| drop(filled(pool, 100_000))),
-    ("a vector that grows and shrinks", |pool| sizes(pool, [8, 100, 4096, 70_000], [60_000, 300, 8])),
-    ("another thread", |pool| {
+/// On which a secret goes back.
+struct Way {
+    name: &'static str,
+    /// Leaves nothing in anybody's hand.
+    go: fn(&Handle),
+    /// All of it goes back to the allocator at once, so that nothing is idle afterwards.
+    keeps_nothing: bool,
+}
+
+const fn way(name: &'static str, go: fn(&Handle)) -> Way {
+    Way { name, go, keeps_nothing: false }
+}
+
+const fn past(name: &'static str, go: fn(&Handle)) -> Way {
+    Way { name, go, keeps_nothing: true }
+}
+
+/// So that few bytes are oversize.
+const MAX_CLASS: usize = 64 << 10;
+
+/// So that few are too many beside what is idle.
+const LIMIT: usize = 4 << 20;
+
+const WAYS: &[Way] = &[
+    way("a drop", |pool| drop(filled(pool, 4096))),
+    way("a drop of what was emptied", |pool| filled(pool, 4096).clear()),
+    way("a growth", |pool| filled(pool, 4096).reserve(10_000)),
+    past("an oversize buffer", |pool| drop(filled(pool, 100_000))),
+    way("a growth past the largest class", |pool| filled(pool, 60_000).reserve(100_000)),
+    past("a growth of an oversize buffer", |pool| filled(pool, 100_000).reserve(200_000)),
+    way("a copy outside the pool", |pool| {
+        assert_eq!(Vec::from(filled(pool, 4096)).len(), 4096);
+        let copy: Vec<u8> = filled(pool, 5000).into();
+        assert_eq!(copy.len(), 5000);
+    }),
+    way("a vector that grows and shrinks", |pool| sizes(pool, [8, 100, 4096, 70_000], [60_000, 300, 8])),
+    way("another thread", |pool| {
         let buf = filled(pool, 50_000);
         thread::spawn(move || drop(buf)).join().unwrap();
     }),
-    ("an unwinding thread", |pool| {
+    way("an unwinding thread", |pool| {
         let unwound = catch_unwind(AssertUnwindSafe(|| {
             let _buf = filled(pool, 4096);
             resume_unwind(Box::new("half way"));
         }));
         assert!(unwound.is_err());
     }),
-    ("a reader that fails", |pool| {
+    way("a reader that fails", |pool| {
         let mut buf = pool.get(1);
         assert!(buf.read_from(&[SECRET; 5000][..], 4999).is_err());
     }),
-    ("a magazine's worth and more", |pool| drop((0..100).map(|_| filled(pool, 1000)).collect::<Vec<_>>())),
+    way("a magazine's worth and more", |pool| drop((0..100).map(|_| filled(pool, 1000)).collect::<Vec<_>>())),
+    past("a purge at the limit", |pool| {
+        drop((0..100).map(|_| filled(pool, 16 << 10)).collect::<Vec<_>>());
+        let purges = pool.stats().purges;
+        drop(pool.try_get(LIMIT).expect("what is idle is purged"));
+        assert!(pool.stats().purges > purges || pool.stats().total().passed > 0);
+    }),
+    #[cfg(feature = "bytes")]
+    way("frozen", |pool| {
+        let bytes = filled(pool, 4096).freeze();
+        let last = bytes.slice(4000..);
+        drop(bytes);
+        assert!(last.iter().all(|byte| *byte == SECRET));
+        thread::spawn(move || drop(last)).join().unwrap();
+    }),
+    #[cfg(feature = "arena")]
+    way("an arena's large blocks", |pool| {
+        let mut arena = pool.arena();
+        sizes(&arena, [300, 4096, 70_000], [60_000, 300, 8]);
+        arena.alloc_slice_copy(&[SECRET; 5000]);
+        arena.reset();
+        arena.alloc_slice_copy(&[SECRET; 5000]);
+    }),
+    #[cfg(feature = "arena")]
+    way("an arena on another thread, unwinding", |pool| {
+        let arena = pool.arena();
+        arena.alloc_slice_copy(&[SECRET; 5000]);
+        let unwound = thread::spawn(move || {
+            let _arena = arena;
+            resume_unwind(Box::new("half way"));
+        });
+        assert!(unwound.join().is_err());
+    }),
 ];
 
 fn filled(pool: &Handle, len: usize) -> PoolBuf<Watching> {
@@ -172,27 +176,27 @@ fn filled(pool: &Handle, len: usize) -> PoolBuf<Watching> {
 }
 
 /// In idle memory after each way, and in what a collection, a purge and closing give back.
-fn idle_secrets(zero: bool, recycle: Recycle, way: Way) -> (usize, usize) {
+fn idle_secrets(zero: bool, recycle: Recycle, way: &Way) -> (usize, usize) {
     let watching = Watching::default();
-    // So that few bytes are oversize.
-    let builder = Pool::builder_in(watching.clone()).max_class(64 << 10).zero_on_return(zero).collect(Collect::Manual);
-    let pool = builder.recycle(recycle).build().unwrap();
+    let builder = Pool::builder_in(watching.clone()).max_class(MAX_CLASS).limit(LIMIT).collect(Collect::Manual);
+    let pool = builder.zero_on_return(zero).recycle(recycle).build().unwrap();
     let mut idle = 0;
     for end in [Handle::collect, Handle::purge, Handle::collect] {
-        way(&pool);
+        (way.go)(&pool);
         idle += watching.idle_secrets();
         end(&pool);
         idle += watching.idle_secrets();
     }
     drop(pool);
-    (idle, watching.0.seen.load(SeqCst))
+    watching.assert_empty();
+    (idle, watching.seen())
 }
 
 #[test]
 fn no_secret_lies_in_idle_memory_on_whatever_way_it_went_back() {
-    for (name, way) in WAYS {
+    for way in WAYS {
         for recycle in [Recycle::Always, Recycle::Never, Recycle::Chaos(1)] {
-            assert_eq!(idle_secrets(true, recycle, way), (0, 0), "{name}, {recycle:?}");
+            assert_eq!(idle_secrets(true, recycle, way), (0, 0), "{}, {recycle:?}", way.name);
         }
     }
 }
@@ -200,10 +204,10 @@ fn no_secret_lies_in_idle_memory_on_whatever_way_it_went_back() {
 /// The test can fail, on each way.
 #[test]
 fn without_it_each_way_leaves_some() {
-    for (name, way) in WAYS {
+    for way in WAYS {
         let (idle, released) = idle_secrets(false, Recycle::Always, way);
-        assert!(released > 0, "{name}");
-        assert!(idle > 0 || cfg!(millpond_asan) || name == "an oversize buffer", "{name}");
+        assert!(released > 0, "{}", way.name);
+        assert_eq!(idle == 0, way.keeps_nothing || cfg!(millpond_asan), "{}", way.name);
     }
 }
 
@@ -226,6 +230,7 @@ fn frozen_bytes_are_overwritten_by_the_last_drop() {
         drop(last);
         assert_eq!(watching.idle_secrets(), if cfg!(millpond_asan) { 0 } else { left });
         drop(pool);
-        assert_eq!(watching.0.seen.load(SeqCst), left);
+        watching.assert_empty();
+        assert_eq!(watching.seen(), left);
     }
 }

@@ -3,6 +3,7 @@
 
 use std::alloc::Layout;
 use std::collections::HashMap;
+use std::fmt;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, TryLockError};
@@ -43,6 +44,13 @@ pub struct Book {
 pub struct Hand<'ledger> {
     ledger: &'ledger Ledger,
     bytes: usize,
+}
+
+/// What a builder of a pool over it prints.
+impl fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ledger")
+    }
 }
 
 impl Ledger {

@@ -20,6 +20,7 @@ pub mod seeds;
 pub mod setting;
 pub mod source;
 pub mod threads;
+pub mod watching;
 
 use std::time::{Duration, Instant};
 

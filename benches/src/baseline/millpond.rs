@@ -64,6 +64,22 @@ pool!(
     millpond::Pool::new_in(millpond::alloc::Jemalloc::new())
 );
 pool!(
+    /// Notes every buffer that is out.
+    MillpondTracked,
+    "millpond, track",
+    millpond,
+    Global,
+    millpond::Pool::builder().track(true).build().expect("the defaults fit")
+);
+pool!(
+    /// Notes one in a thousand.
+    MillpondSampled,
+    "millpond, track 1 in 1000",
+    millpond,
+    Global,
+    millpond::Pool::builder().track_one_in(1000).build().expect("the defaults fit")
+);
+pool!(
     /// Without the feature `fast-barrier`.
     FenceGate,
     "millpond, fence gate",

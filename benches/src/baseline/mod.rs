@@ -28,7 +28,7 @@ mod vecpool;
 
 pub use self::allocator::{Allocator, Heap, Jemalloc, Malloc, Mimalloc};
 pub use self::array_queue::Queue;
-pub use self::millpond::{FenceGate, Millpond, MillpondJemalloc, MillpondManual};
+pub use self::millpond::{FenceGate, Millpond, MillpondJemalloc, MillpondManual, MillpondSampled, MillpondTracked};
 pub use self::millpond_objects::{MillpondObjects, MillpondReset};
 pub use self::mutex_vec::MutexVec;
 pub use self::nothing::Nothing;
@@ -86,6 +86,8 @@ pub fn visit_all<S: Sizes>(visitor: &mut impl Visitor) {
     if S::ONE {
         visitor.visit::<MillpondObjects>();
         visitor.visit::<MillpondReset>();
+        visitor.visit::<MillpondTracked>();
+        visitor.visit::<MillpondSampled>();
     }
     visitor.visit::<FenceGate>();
     visitor.visit::<VecPool>();
