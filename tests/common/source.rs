@@ -42,7 +42,8 @@ impl Read for Source {
                 return Ok(count);
             }
             match self.pieces.pop().unwrap_or(Piece::End) {
-                Piece::Give(len, at_a_time) => self.left = (len.into(), usize::from(at_a_time).max(1)),
+                // A hundred reads say as much as a thousand, and each looks at all that it may write to.
+                Piece::Give(len, at_a_time) => self.left = (len.into(), usize::from(at_a_time.max(1 + len / 100))),
                 Piece::Interrupted => return Err(ErrorKind::Interrupted.into()),
                 Piece::Broken => return Err(ErrorKind::ConnectionReset.into()),
                 Piece::FalseCount(over) => {

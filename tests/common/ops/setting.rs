@@ -9,7 +9,7 @@ use crate::common::ledger::Ledger;
 /// Each by itself, so that tiers of any sizes meet. The first are the defaults.
 const MIN_CLASSES: [usize; 8] = [256, 256, 256, 256, 16, 100, 1024, 8192];
 const MAX_CLASSES: [usize; 8] = [4 << 20, 4 << 20, 4096, 4096, 1, 10_000, 64 << 10, 1 << 20];
-const IDLE_LIMITS: [usize; 8] = [64 << 20, 64 << 20, 20_000, 20_000, 1, 1000, 256 << 10, 4 << 20];
+const IDLE_LIMITS: [usize; 8] = [64 << 20, 64 << 20, 64 << 20, 20_000, 1, 1000, 256 << 10, 4 << 20];
 const LOCAL_LIMITS: [usize; 8] = [4 << 20, 4 << 20, 5000, 5000, 1, 64 << 10, 100_000, 1 << 20];
 const ALIGNS: [usize; 8] = [64, 64, 64, 1, 2, 16, 512, 4096];
 const LIMITS: [Option<usize>; 8] = [None, None, None, None, Some(8 << 20), Some(8 << 20), Some(1 << 20), Some(100_000)];
@@ -23,7 +23,8 @@ pub struct Setting {
     local_limit: u8,
     align: u8,
     limit: u8,
-    zero: bool,
+    /// A quarter of them overwrite what comes back, which then takes the longer way.
+    zero: u8,
     /// Half of them recycle, a quarter pass through, and a quarter are chaos.
     recycle: u8,
     /// Half of them note nothing, a quarter each get, and a quarter one in a few.
@@ -43,7 +44,7 @@ impl Setting {
             .local_limit(pick(&LOCAL_LIMITS, self.local_limit).max(smallest))
             .align(pick(&ALIGNS, self.align))
             .collect(Collect::Manual)
-            .zero_on_return(self.zero);
+            .zero_on_return(self.zero % 4 == 1);
         builder = builder.recycle(match self.recycle % 4 {
             1 => Recycle::Never,
             3 => Recycle::Chaos(self.recycle.into()),
