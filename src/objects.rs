@@ -325,7 +325,11 @@ impl<T: Send + 'static, M> ObjectPool<T, M> {
     /// [`track`](crate::ObjectBuilder::track). As [`Pool::outstanding`](crate::Pool::outstanding).
     #[must_use]
     pub fn outstanding(&self) -> Outstanding {
-        self.root.handle().and_then(|handle| handle.tiers().outstanding()).unwrap_or_default()
+        match (self.root.handle(), &*self.seed) {
+            (Some(handle), _) => handle.tiers().outstanding().unwrap_or_default(),
+            (None, Some(Seed { config, .. })) => Outstanding::none_yet(config.track),
+            (None, None) => Outstanding::default(),
+        }
     }
 
     fn core_or_start(&self) -> Result<NonNull<Core<Objects<T>>>, GetError> {

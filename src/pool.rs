@@ -240,7 +240,11 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
     /// Copies all that is noted: for people, not for every request. Gets and drops of what is noted may wait for that.
     #[must_use]
     pub fn outstanding(&self) -> Outstanding {
-        self.root.handle().and_then(|handle| handle.tiers().outstanding()).unwrap_or_default()
+        match (self.root.handle(), &*self.seed) {
+            (Some(handle), _) => handle.tiers().outstanding().unwrap_or_default(),
+            (None, Some(Seed { config, .. })) => Outstanding::none_yet(config.track),
+            (None, None) => Outstanding::default(),
+        }
     }
 
     /// What a clone of this one is. The first use makes the core.

@@ -16,7 +16,8 @@ use crate::tiers::backing::Bytes;
 /// class's. Growing within a class keeps the block; from direct to
 /// direct it is `A`'s own `grow` or `shrink` (unless `zero_on_return` is set); else the contents move.
 ///
-/// At the `limit`, and without memory, allocation fails with [`AllocError`], and idle blocks are freed first, as for a get.
+/// At the `limit`, after a purge, and without memory, allocation fails with [`AllocError`]. So does a `shrink` that has to move, as it takes
+/// the smaller block first; collections treat that as out of memory (`shrink_to_fit` ends the process).
 ///
 /// ```
 /// use allocator_api2::vec::Vec;

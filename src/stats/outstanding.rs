@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use core::fmt::{self, Display, Formatter};
+use core::num::NonZeroU32;
 use core::panic::Location;
 use core::time::Duration;
 
@@ -14,7 +15,8 @@ use super::table::Bytes;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Outstanding {
-    /// One get in so many was noted, and only those are here; 0: the pool does not track.
+    /// One get in so many was noted, and only those are here; 0: the pool does not track, or is from before a
+    /// `fork`.
     pub one_in: u32,
     /// The places in the program, the one with most bytes first.
     pub sites: Vec<Site>,
@@ -52,6 +54,11 @@ impl Site {
 }
 
 impl Outstanding {
+    /// Of a pool that was not used yet.
+    pub(crate) fn none_yet(track: Option<NonZeroU32>) -> Self {
+        Self { one_in: track.map_or(0, NonZeroU32::get), ..Self::default() }
+    }
+
     /// Of all sites.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -68,7 +75,7 @@ impl Outstanding {
 impl Display for Outstanding {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.one_in {
-            0 => return writeln!(f, "nothing is tracked: the pool was built without `track`"),
+            0 => return writeln!(f, "nothing is noted: the pool does not track, or is from before a `fork`"),
             1 => {}
             n => writeln!(f, "one get in {n} was noted:")?,
         }
