@@ -14,6 +14,7 @@ mod seccomp;
 use std::fs::read_to_string;
 use std::time::Duration;
 
+use common::flaky::{Call, Flaky};
 use common::ledger::Ledger;
 use common::process::alone;
 use common::wait_until;
@@ -172,6 +173,39 @@ fn it_outlives_panics_of_an_allocator() {
         assert!(ledger.wait_until_empty());
         assert_eq!(thread(), Some(first), "the same thread");
         drop(sound);
+        ledger.assert_empty();
+    });
+}
+
+/// One at a time, so that no other hides what it does; and the hook's, which comes after them all.
+#[test]
+fn it_outlives_a_panic_at_any_call_of_an_allocator() {
+    alone("it_outlives_a_panic_at_any_call_of_an_allocator", || {
+        const BLOCKS: usize = 6;
+        let (ledger, interval) = (Ledger::new(), Duration::from_millis(1));
+        // So that the thread stays.
+        let beside = pool(ledger.clone(), interval);
+        let held = beside.get(1);
+        wait_until("the thread runs", || thread().is_some());
+        let first = thread();
+        for nth in 1..=BLOCKS + 1 {
+            let allocator = Flaky::panicking(&ledger);
+            let builder = Pool::builder_in(allocator.clone()).pressure(|| Pressure::Low);
+            let builder = builder.trimmed(|allocator, _| allocator.hook());
+            let pool = builder.collect(Collect::Background(interval)).recycle(Recycle::Always).build().unwrap();
+            // These are calls too.
+            allocator.arm(BLOCKS + nth);
+            drop((0..BLOCKS).map(|n| pool.get(4096 << n)).collect::<Vec<_>>());
+            wait_until("the panic is counted", || pool.stats().release_panics == 1);
+            assert!(ledger.wait_until(|book| book.live_bytes == held.capacity()));
+            // More than one collection may have freed them, each with a call of the hook.
+            assert_ne!(allocator.went_wrong(), Some(Call::Allocation), "call {nth}");
+            allocator.arm(0);
+            drop(pool.get(100));
+            assert!(ledger.wait_until(|book| book.live_bytes == held.capacity()), "it goes on");
+            assert_eq!(thread(), first, "the same thread");
+        }
+        drop((held, beside));
         ledger.assert_empty();
     });
 }

@@ -3,11 +3,11 @@
 mod common;
 
 use std::alloc::System;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::OnceLock;
 use std::thread;
 
-use common::flaky::Flaky;
+use common::flaky::{Call, Flaky, OnCue};
 use common::ledger::Ledger;
 use common::odd::Odd;
 use common::threads;
@@ -62,8 +62,9 @@ fn live<A: Allocator + Send + Sync + 'static>(pool: &Pool<A>, align: usize) -> R
     }
     let foreign: Vec<_> = held.drain(..4).collect();
     thread::scope(|scope| {
-        scope.spawn(|| drop(foreign)).join().unwrap();
-        scope.spawn(|| pool.try_get(4 * KIB).and_then(|mut buf| write(&mut buf, 3 * KIB))).join().unwrap()
+        let dropped = scope.spawn(|| drop(foreign)).join();
+        let written = scope.spawn(|| pool.try_get(4 * KIB).and_then(|mut buf| write(&mut buf, 3 * KIB))).join();
+        dropped.and(written).unwrap_or_else(|panic| resume_unwind(panic))
     })?;
     assert!(pool.stats().idle_bytes > 0);
 
@@ -173,9 +174,12 @@ fn over_one_that_fails_on_cue() {
     for nth in 1..=allocator.calls() {
         let pool = build(Pool::builder_in(allocator.clone()), 64);
         allocator.arm(nth);
+        let result = live(&pool, 64);
+        assert!(matches!(result, Ok(()) | Err(GetError::OutOfMemory { .. })), "call {nth}: {result:?}");
         // A growth that cannot double asks once more, for what it needs.
-        let failed = live(&pool, 64);
-        assert!(matches!(failed, Ok(()) | Err(GetError::OutOfMemory { .. })), "call {nth}: {failed:?}");
+        let heard = allocator.went_wrong().is_some() && !allocator.was_asked_for_less();
+        assert_eq!(result.is_err(), heard, "call {nth}");
+        assert_eq!(pool.stats().release_panics, 0, "call {nth}");
         allocator.arm(0);
         pool.purge();
         live(&pool, 64).unwrap();
@@ -195,9 +199,12 @@ fn over_one_that_panics_on_cue() {
     for nth in 1..=calls {
         let pool = build(Pool::builder_in(allocator.clone()), 64);
         allocator.arm(nth);
-        // A panic comes out of a get, and out of nothing else.
+        // A panic comes out of a get or a growth, and of nothing else.
         let result = catch_unwind(AssertUnwindSafe(|| live(&pool, 64)));
-        assert!(result.is_err() || pool.stats().release_panics == 1, "call {nth}");
+        let wrong = allocator.went_wrong();
+        assert_eq!(result.is_err(), wrong == Some(Call::Allocation), "call {nth}: {wrong:?}");
+        assert!(result.map_or_else(|panic| panic.is::<OnCue>(), |lived| lived.is_ok()), "call {nth}");
+        assert_eq!(pool.stats().release_panics, u64::from(wrong == Some(Call::Deallocation)), "call {nth}");
         allocator.arm(0);
         pool.purge();
         live(&pool, 64).unwrap();

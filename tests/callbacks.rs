@@ -5,79 +5,44 @@ mod common;
 
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
+use common::cue::{Cue, Object};
 use common::ledger::Ledger;
+use millpond::objects::Clear;
 use millpond::{Collect, ObjectPool, Pool, Recycle};
 
-/// Counts calls, and lets one of them panic.
-#[derive(Clone, Default)]
-struct Cue(Arc<Calls>);
-
-#[derive(Default)]
-struct Calls {
-    made: AtomicUsize,
-    /// From 1; 0 for none.
-    panics: AtomicUsize,
-    objects: AtomicUsize,
+/// How a pool of objects resets.
+#[derive(Clone, Copy, Debug)]
+enum Resets {
+    Not,
+    ByClosure,
+    ByClear,
 }
 
-impl Cue {
-    fn arm(&self, nth: usize) {
-        self.0.made.store(0, SeqCst);
-        self.0.panics.store(nth, SeqCst);
-    }
-
-    fn call(&self) {
-        if self.0.made.fetch_add(1, SeqCst) + 1 == self.0.panics.load(SeqCst) {
-            // without the message, of which there would be thousands
-            resume_unwind(Box::new("on cue"));
-        }
-    }
-
-    fn calls(&self) -> usize {
-        self.0.made.load(SeqCst)
-    }
-
-    fn objects(&self) -> usize {
-        self.0.objects.load(SeqCst)
-    }
-}
-
-/// Counted from its making to its drop, a call each.
-struct Object {
-    cue: Cue,
-    refused: bool,
-}
-
-impl Object {
-    fn make(cue: &Cue) -> Self {
-        cue.call();
-        cue.0.objects.fetch_add(1, SeqCst);
-        Self { cue: cue.clone(), refused: false }
-    }
-}
-
-impl Drop for Object {
-    fn drop(&mut self) {
-        self.cue.0.objects.fetch_sub(1, SeqCst);
+/// What a pool that clears asks of an object.
+impl Clear for Object {
+    fn clear(&mut self) {
         self.cue.call();
     }
+
+    fn capacity(&self) -> usize {
+        self.cue.call();
+        if self.refused { 11 } else { 10 }
+    }
 }
 
-fn objects(cue: &Cue, recycle: Recycle) -> ObjectPool<Object> {
+fn objects(cue: &Cue, recycle: Recycle, resets: Resets) -> ObjectPool<Object> {
     let (make, reset) = (cue.clone(), cue.clone());
-    ObjectPool::builder(move || Object::make(&make))
-        .reset(move |object| {
+    let builder = ObjectPool::builder(move || Object::make(&make));
+    let builder = match resets {
+        Resets::Not => builder,
+        Resets::ByClosure => builder.reset(move |object| {
             reset.call();
             !std::mem::take(&mut object.refused)
-        })
-        .max_idle(8)
-        .collect(Collect::Manual)
-        .recycle(recycle)
-        .build()
-        .unwrap()
+        }),
+        Resets::ByClear => builder.clear(10),
+    };
+    builder.max_idle(8).collect(Collect::Manual).recycle(recycle).build().unwrap()
 }
 
 /// Calls each callback, from the user's code, from another thread's, and from collections.
@@ -100,27 +65,35 @@ fn use_objects(pool: &ObjectPool<Object>, cue: &Cue) {
 
 #[test]
 fn of_objects_at_any_call_loses_no_more_than_that_one() {
-    for recycle in [Recycle::Always, Recycle::Never, Recycle::Chaos(5)] {
+    for (recycle, resets) in [
+        (Recycle::Always, Resets::Not),
+        (Recycle::Always, Resets::ByClosure),
+        (Recycle::Always, Resets::ByClear),
+        (Recycle::Never, Resets::ByClosure),
+        (Recycle::Chaos(5), Resets::ByClosure),
+        (Recycle::Chaos(5), Resets::ByClear),
+    ] {
         let cue = Cue::default();
-        let pool = objects(&cue, recycle);
+        let pool = objects(&cue, recycle, resets);
         use_objects(&pool, &cue);
         drop(pool);
         let calls = cue.calls();
-        assert!(calls > 40, "{calls} calls");
+        assert!(calls > 25, "{calls} calls");
         for nth in 1..=calls {
-            let pool = objects(&cue, recycle);
+            let place = format!("{recycle:?}, {resets:?}, call {nth}");
+            let pool = objects(&cue, recycle, resets);
             cue.arm(nth);
             let result = catch_unwind(AssertUnwindSafe(|| use_objects(&pool, &cue)));
             let stats = pool.stats();
-            assert_eq!(stats.objects.in_use, 0, "{recycle:?}, call {nth}\n{stats}");
-            assert_eq!(stats.objects.idle, cue.objects(), "{recycle:?}, call {nth}\n{stats}");
-            // A panic that was the user's to see, one that the pool kept, or one that has yet to come.
+            assert_eq!(stats.objects.in_use, 0, "{place}\n{stats}");
+            assert_eq!(stats.objects.idle, cue.objects(), "{place}\n{stats}");
+            // A panic that was the user's to see, or one that the pool kept; none where its turn comes when the pool ends.
             let contained = stats.reset_panics + stats.drop_panics;
-            assert!(contained + u64::from(result.is_err()) <= 1, "{recycle:?}, call {nth}\n{stats}");
+            assert_eq!(contained + u64::from(result.is_err()), u64::from(cue.has_panicked()), "{place}\n{stats}");
             cue.arm(0);
             use_objects(&pool, &cue);
             drop(pool);
-            assert_eq!(cue.objects(), 0, "{recycle:?}, call {nth}");
+            assert_eq!(cue.objects(), 0, "{place}");
         }
     }
 }
@@ -130,7 +103,7 @@ fn of_objects_at_any_call_loses_no_more_than_that_one() {
 fn of_objects_at_any_call_of_closing_is_contained() {
     let cue = Cue::default();
     for nth in 1..=6 {
-        let pool = objects(&cue, Recycle::Always);
+        let pool = objects(&cue, Recycle::Always, Resets::ByClosure);
         let (held, late) = ((0..4).map(|_| pool.get()).collect::<Vec<_>>(), pool.get());
         drop(held);
         cue.arm(nth);

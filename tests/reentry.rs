@@ -1,11 +1,17 @@
 //! Whoever allocates or frees on behalf of a pool may use the pool: nothing is allocated while the thread is inside its
 //! slot. A binary of its own: every allocation of an armed thread collects, and a collection says if it had to skip a slot.
+#![allow(clippy::disallowed_methods, reason = "an allocator of its own")]
+
+mod common;
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::ptr::NonNull;
 use std::sync::LazyLock;
 
-use millpond::{Collect, Pool, PoolBuf, Recycle};
+use common::ledger::Ledger;
+use millpond::alloc::{AllocError, Allocator};
+use millpond::{Builder, Collect, Pool, PoolBuf, Recycle};
 
 thread_local! {
     /// What the next call of the allocator looks at.
@@ -66,4 +72,79 @@ fn nothing_is_allocated_inside_the_gate() {
     }
     assert!(COLLECTIONS.get() > 100, "{} collections", COLLECTIONS.get());
     assert_eq!(SKIPPED.get(), 0, "the thread was inside its slot when it allocated");
+}
+
+thread_local! {
+    /// Taken out while it is used, so that the calls that come of it end.
+    static ITS_OWN: RefCell<Option<Pool<Busy>>> = const { RefCell::new(None) };
+    static USES: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Uses its own pool whenever it is called.
+#[derive(Clone)]
+struct Busy(Ledger);
+
+fn use_its_own() {
+    // Not there any more when the last handle goes.
+    let Some(pool) = ITS_OWN.take() else { return };
+    USES.set(USES.get() + 1);
+    let mut buf = pool.get(1);
+    buf.resize(700, 7);
+    let some: Vec<_> = [500, 3000, 3000, 10_000].iter().filter_map(|len| pool.try_get(*len).ok()).collect();
+    pool.collect();
+    assert_eq!(buf, [7; 700]);
+    assert!(pool.stats().in_use_bytes >= buf.capacity());
+    drop((buf, some));
+    pool.purge();
+    ITS_OWN.set(Some(pool));
+}
+
+// SAFETY: memory comes from the ledger, unchanged; clones share it.
+unsafe impl Allocator for Busy {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        use_its_own();
+        let block = self.0.allocate(layout);
+        use_its_own();
+        block
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        use_its_own();
+        // SAFETY: passed on.
+        unsafe { self.0.deallocate(block, layout) };
+        use_its_own();
+    }
+}
+
+#[test]
+fn an_allocator_may_use_the_pool_that_it_serves() {
+    let knobs: [fn(Builder<Busy>) -> Builder<Busy>; 4] = [
+        |builder| builder.recycle(Recycle::Always),
+        |builder| builder.recycle(Recycle::Never),
+        |builder| builder.recycle(Recycle::Chaos(7)),
+        // Where a get purges what is idle.
+        |builder| builder.recycle(Recycle::Always).limit(300 << 10),
+    ];
+    for knobs in knobs {
+        let ledger = Ledger::new();
+        let builder = Pool::builder_in(Busy(ledger.clone())).collect(Collect::Manual).local_limit(64 << 10);
+        let pool = knobs(builder).build().unwrap();
+        USES.set(0);
+        ITS_OWN.set(Some(pool.clone()));
+        for _ in 0..3 {
+            let mut held: Vec<_> = [1, 3000, 3000, 100_000].map(|len| pool.get(len)).into();
+            held[0].resize(5000, 8);
+            drop(held.split_off(1));
+            pool.collect();
+            assert_eq!(held[0], [8; 5000]);
+        }
+        pool.purge();
+        ITS_OWN.set(None);
+        assert!(USES.get() > 20, "{} uses", USES.get());
+        let stats = pool.stats();
+        assert_eq!((stats.in_use_bytes, stats.release_panics), (0, 0), "{stats}");
+        drop(pool);
+        ledger.assert_empty();
+        assert_eq!(ledger.clones(), 1, "the pool is freed");
+    }
 }

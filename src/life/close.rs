@@ -247,11 +247,13 @@ impl<B: Backing> Core<B> {
     /// The pool is closed, and the caller counted the last unit.
     #[cold]
     pub(crate) unsafe fn free(core: NonNull<Self>) {
-        // SAFETY: made by `Handle::new`; nobody else refers to it any more.
-        let core = unsafe { FallibleBox::from_raw(core.as_ptr()) };
         // A put that had not seen `closed` may have stored a block after the closer's drain.
-        core.tiers.drain_all();
-        // The allocator's own drop is user code (I10).
-        contain(|| drop(core));
+        // SAFETY: nobody else refers to it any more.
+        unsafe { core.as_ref() }.tiers.drain_all();
+        // The allocator's own drop is user code (I10). In its place, so that a panic leaves no memory behind.
+        // SAFETY: as above, and it is not used again.
+        contain(|| unsafe { core.drop_in_place() });
+        // SAFETY: made by `Handle::new`, and what was in it is gone.
+        drop(unsafe { FallibleBox::from_raw(core.cast::<MaybeUninit<Self>>().as_ptr()) });
     }
 }

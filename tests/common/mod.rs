@@ -7,6 +7,7 @@ pub mod blocks;
 pub mod books;
 pub mod census;
 pub mod class_ops;
+pub mod cue;
 pub mod flaky;
 pub mod ledger;
 pub mod object_ops;
