@@ -211,7 +211,7 @@ impl<A: Allocator + Send + Sync + 'static> Builder<A> {
     /// What the pool hands out as an [`Allocator`], and to arenas, is not noted.
     ///
     /// # Cost
-    /// A look at the clock, and twice a lock and a table: a warm get and drop take some 20 times as long, 827 instructions in place of 53
+    /// A look at the clock, and twice a lock and a table: a warm get and drop take some 20 times as long, 977 instructions in place of 53
     /// (`cargo bench --bench pair -- --only millpond` and `count.sh`, in `benches/`).
     pub fn track(self, yes: bool) -> Self {
         Self { track: yes.then_some(1), ..self }
@@ -222,7 +222,7 @@ impl<A: Allocator + Send + Sync + 'static> Builder<A> {
     ///
     /// # Cost
     /// Each get takes a longer way, and draws a number; drops of what was not noted take the short one. With one in a thousand a warm get and drop take some 5
-    /// times as long, 242 instructions in place of 53 (as above).
+    /// times as long, 255 instructions in place of 53 (as above).
     pub fn track_one_in(self, gets: u32) -> Self {
         Self { track: Some(gets), ..self }
     }

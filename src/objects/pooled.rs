@@ -161,30 +161,39 @@ impl<T: Send + 'static> Drop for Pooled<T> {
     }
 }
 
+/// The pool of an object that is out.
+///
+/// # Safety
+/// It is one of such objects, and the caller has the unit.
+#[inline]
+unsafe fn core_of<T: Send + 'static>(lent: Lent) -> NonNull<Core<Objects<T>>> {
+    // SAFETY: the unit keeps the home.
+    unsafe { lent.home.as_ref() }.pool().cast()
+}
+
 /// Takes an object back where the short way does not: as it has to be reset, for one.
 ///
 /// # Safety
 /// The object and the unit were a `Pooled`'s, which ends.
 #[inline(never)]
 unsafe fn give_back<T: Send + 'static>(lent: Lent) {
-    let Lent { block, home } = lent;
-    // SAFETY: the unit keeps the home.
-    let core = unsafe { home.as_ref() }.pool().cast::<Core<Objects<T>>>();
-    // SAFETY: and the core.
+    // SAFETY: passed on.
+    let core = unsafe { core_of::<T>(lent) };
+    // SAFETY: the unit keeps the core.
     let objects = unsafe { &core.as_ref().tiers.backing };
     // SAFETY: (I2) the object is the caller's.
-    unsafe { unpoison(block, size_of::<T>()) };
+    unsafe { unpoison(lent.block, size_of::<T>()) };
     // SAFETY: as above.
-    if !objects.takes_back(unsafe { block.cast().as_mut() }) {
+    if !objects.takes_back(unsafe { lent.block.cast().as_mut() }) {
         // SAFETY: passed on.
-        return unsafe { refuse::<T>(core, lent) };
+        return unsafe { refuse::<T>(lent) };
     }
     // SAFETY: as above.
-    unsafe { poison(block, size_of::<T>()) };
+    unsafe { poison(lent.block, size_of::<T>()) };
     // SAFETY: passed on.
     if !unsafe { Core::<Objects<T>>::store_reset(lent) } {
         // SAFETY: passed on.
-        unsafe { give_back_slow(core, lent) };
+        unsafe { give_back_slow::<T>(lent) };
     }
 }
 
@@ -194,7 +203,9 @@ unsafe fn give_back<T: Send + 'static>(lent: Lent) {
 /// As for `give_back`.
 #[cold]
 #[inline(never)]
-unsafe fn give_back_slow<T: Send + 'static>(core: NonNull<Core<Objects<T>>>, lent: Lent) {
+unsafe fn give_back_slow<T: Send + 'static>(lent: Lent) {
+    // SAFETY: passed on.
+    let core = unsafe { core_of::<T>(lent) };
     // SAFETY: the unit keeps the core.
     let tiers = unsafe { &core.as_ref().tiers };
     // SAFETY: (I2) the object is the caller's.
@@ -209,7 +220,9 @@ unsafe fn give_back_slow<T: Send + 'static>(core: NonNull<Core<Objects<T>>>, len
 /// As for `give_back`.
 #[cold]
 #[inline(never)]
-unsafe fn refuse<T: Send + 'static>(core: NonNull<Core<Objects<T>>>, lent: Lent) {
+unsafe fn refuse<T: Send + 'static>(lent: Lent) {
+    // SAFETY: passed on.
+    let core = unsafe { core_of::<T>(lent) };
     {
         // SAFETY: the unit keeps the core.
         let tiers = unsafe { &core.as_ref().tiers };

@@ -1,5 +1,6 @@
 //! Where a panic of user code ends (I10).
 
+use core::any::Any;
 use core::mem::ManuallyDrop;
 use core::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,11 +14,18 @@ pub(crate) fn contain(user_code: impl FnOnce()) -> bool {
         return false;
     }
     let Err(payload) = catch_unwind(AssertUnwindSafe(user_code)) else { return false };
+    drop_payload(payload);
+    true
+}
+
+/// Apart, as in its callers, which resets go through, it would take registers that they have to save.
+#[cold]
+#[inline(never)]
+fn drop_payload(payload: Box<dyn Any + Send>) {
     if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         // A payload whose drop panics: one that keeps doing so cannot be freed.
         core::mem::forget(second);
     }
-    true
 }
 
 /// A user's closure, shared. The drop of what it captured is user code.

@@ -70,20 +70,21 @@ impl Tracks {
 
     fn insert(&self, block: NonNull<u8>, note: Note) -> bool {
         // A larger table, once one is needed; and then the smaller one, which ends after the lock.
-        let mut spare = Notes::new();
+        let mut spare: Option<Notes> = None;
         loop {
             let mut shard = self.shard(block);
             let needed = shard.len() + 1;
-            if shard.capacity() < needed && spare.capacity() >= needed {
+            if let Some(spare) = spare.as_mut().filter(|spare| shard.capacity() < needed && spare.capacity() >= needed)
+            {
                 spare.extend(shard.drain());
-                mem::swap(&mut *shard, &mut spare);
+                mem::swap(&mut *shard, spare);
             }
             if shard.capacity() >= needed {
                 shard.insert(block.addr().get(), note);
                 return true;
             }
             drop(shard);
-            if spare.try_reserve(2 * needed).is_err() {
+            if spare.get_or_insert_default().try_reserve(2 * needed).is_err() {
                 add(&self.missed);
                 return false;
             }
