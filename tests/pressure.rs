@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use common::census::Census;
 use common::ledger::Ledger;
 use common::wait_until;
 use millpond::{Builder, Collect, Pool, Pressure, Recycle};
@@ -59,6 +60,21 @@ fn a_severe_shortage_purges_once_and_all_tiers() {
     drop(pool);
     // The thread may be at it, and is then the one that closes the pool.
     assert!(ledger.wait_until_empty());
+}
+
+/// Pools of objects have a signal too.
+#[test]
+fn a_severe_shortage_drops_idle_objects() {
+    let (census, memory) = (Census::default(), Memory::default());
+    let signal = memory.clone();
+    let builder = census.builder().collect(Collect::Background(HOUR)).recycle(Recycle::Always);
+    let pool = builder.pressure(move || signal.get()).build().unwrap();
+    let held = pool.get();
+    drop((0..100).map(|_| pool.get()).collect::<Vec<_>>());
+    memory.set(Pressure::Severe);
+    wait_until("what is idle is dropped", || census.live() == 1);
+    drop((held, pool));
+    wait_until("the thread is not at it any more", || census.live() == 0);
 }
 
 #[test]

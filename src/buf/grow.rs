@@ -27,10 +27,10 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
         // SAFETY: this buffer's unit keeps the core.
         let tiers = unsafe { &self.core().as_ref().tiers };
         if tiers.tracks.is_some() {
+            let from = Lent { block: grown.ptr, home: grown.home };
             let lent = Lent { block: self.ptr, home: self.home };
-            // SAFETY: (I2) the block is this buffer's, and so is the unit.
-            self.home =
-                unsafe { tiers.followed(Lent { block: grown.ptr, home: grown.home }, lent, self.capacity()) }.home;
+            // SAFETY: (I2) the blocks are the two buffers', and so are the units.
+            self.home = unsafe { tiers.followed(from, lent, self.capacity()) }.home;
         }
         Ok(())
     }
