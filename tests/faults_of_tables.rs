@@ -4,17 +4,19 @@
 
 mod common;
 
+#[path = "common/past.rs"]
+mod past;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::ptr::{self, NonNull};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::ptr;
+use std::sync::atomic::Ordering::SeqCst;
 
 use allocator_api2::collections::TryReserveError;
 use allocator_api2::vec::Vec as VecIn;
 use common::census::Census;
-use millpond::alloc::{AllocError, Allocator};
 use millpond::{Builder, Collect, GetError, ObjectPool, Pool, Recycle};
+use past::Blocks;
 
 thread_local! {
     /// How many allocations of this thread are left until one is refused; none: it is not armed.
@@ -70,26 +72,6 @@ unsafe impl GlobalAlloc for Refusing {
 
 #[global_allocator]
 static REFUSING: Refusing = Refusing;
-
-/// Past the program's allocator, so that nothing but tables is refused.
-#[derive(Clone, Default)]
-struct Blocks(Arc<AtomicUsize>);
-
-// SAFETY: memory comes from `System`, unchanged; clones are alike.
-unsafe impl Allocator for Blocks {
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: a pool asks for no block of no bytes.
-        let block = NonNull::new(unsafe { System.alloc(layout) }).ok_or(AllocError)?;
-        self.0.fetch_add(1, SeqCst);
-        Ok(NonNull::slice_from_raw_parts(block, layout.size()))
-    }
-
-    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        self.0.fetch_sub(1, SeqCst);
-        // SAFETY: passed on.
-        unsafe { System.dealloc(block.as_ptr(), layout) };
-    }
-}
 
 /// Runs `f` with its `nth` allocation refused, from 0; how many there were.
 fn refusing(nth: usize, f: impl FnOnce()) -> usize {

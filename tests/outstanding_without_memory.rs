@@ -2,14 +2,16 @@
 //! program's allocations.
 #![allow(clippy::disallowed_methods, reason = "an allocator of its own")]
 
+#[path = "common/past.rs"]
+mod past;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::ptr::{self, NonNull};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::ptr;
+use std::sync::atomic::Ordering::SeqCst;
 
-use millpond::alloc::{AllocError, Allocator};
 use millpond::{Collect, Pool, PoolBuf, Recycle};
+use past::Blocks;
 
 thread_local! {
     static REFUSES: Cell<bool> = const { Cell::new(false) };
@@ -35,26 +37,6 @@ unsafe impl GlobalAlloc for Refusing {
 
 #[global_allocator]
 static REFUSING: Refusing = Refusing;
-
-/// Past the program's allocator, which a ledger's book is in: blocks are not refused, and counted.
-#[derive(Clone, Default)]
-struct Blocks(Arc<AtomicUsize>);
-
-// SAFETY: memory comes from `System`, unchanged; clones are alike.
-unsafe impl Allocator for Blocks {
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: a pool asks for no block of no bytes.
-        let block = NonNull::new(unsafe { System.alloc(layout) }).ok_or(AllocError)?;
-        self.0.fetch_add(1, SeqCst);
-        Ok(NonNull::slice_from_raw_parts(block, layout.size()))
-    }
-
-    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        self.0.fetch_sub(1, SeqCst);
-        // SAFETY: passed on.
-        unsafe { System.dealloc(block.as_ptr(), layout) };
-    }
-}
 
 const HELD: usize = 100;
 

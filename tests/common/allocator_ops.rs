@@ -5,6 +5,7 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 
 use super::beside::{Beside, Handles};
 use super::blocks::{self, Block};
+use super::drawn;
 use super::others::Others;
 use super::setting::Setting;
 
@@ -37,8 +38,7 @@ impl<'a> Arbitrary<'a> for Op {
 pub fn play(bytes: &[u8]) {
     let mut bytes = Unstructured::new(bytes);
     let Ok(setting) = Setting::arbitrary(&mut bytes) else { return };
-    World::new(setting)
-        .run(std::iter::from_fn(|| if bytes.is_empty() { None } else { Op::arbitrary(&mut bytes).ok() }));
+    World::new(setting).run(drawn(bytes));
 }
 
 struct World {

@@ -8,6 +8,8 @@ use std::ptr::NonNull;
 use arbitrary::{Arbitrary, Unstructured};
 use millpond::alloc::{AllocError, Allocator};
 
+use super::drawn;
+
 pub fn layout(size: usize, align: usize) -> Layout {
     Layout::from_size_align(size, align).unwrap()
 }
@@ -215,10 +217,8 @@ pub fn take(blocks: &mut Vec<Block>, which: u8) -> Option<Block> {
 
 /// Does all that the bytes say, none of which may be refused, and frees what is left.
 pub fn run(allocator: &impl Allocator, sizes: &[usize], bytes: &[u8]) {
-    let mut bytes = Unstructured::new(bytes);
-    let ops = std::iter::from_fn(|| (!bytes.is_empty()).then(|| Op::arbitrary(&mut bytes).ok()).flatten());
     let mut blocks = Vec::new();
-    for (seed, op) in ops.enumerate() {
+    for (seed, op) in drawn::<Op>(Unstructured::new(bytes)).enumerate() {
         let tried = op.step(allocator, sizes, &mut blocks, seed);
         assert!(tried.is_none_or(|tried| !tried.refused), "{tried:?}");
     }

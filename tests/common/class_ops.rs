@@ -10,6 +10,7 @@ use arbitrary::{Arbitrary, Unstructured};
 use millpond::alloc::{AllocError, Allocator};
 use millpond::{BuildError, Builder, Collect, GetError, Pool, Recycle};
 
+use super::drawn;
 use super::ledger::Ledger;
 
 /// The bounds that the documentation gives.
@@ -62,7 +63,7 @@ struct Knobs {
 pub fn play(bytes: &[u8]) {
     let mut bytes = Unstructured::new(bytes);
     let Ok(knobs) = Knobs::arbitrary(&mut bytes) else { return };
-    knobs.run(std::iter::from_fn(|| if bytes.is_empty() { None } else { Number::arbitrary(&mut bytes).ok() }));
+    knobs.run(drawn(bytes));
 }
 
 /// A [`Ledger`] that has no memory for long blocks.

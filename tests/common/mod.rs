@@ -25,6 +25,7 @@ pub mod watching;
 
 use std::time::{Duration, Instant};
 
+use arbitrary::{Arbitrary, Unstructured};
 use ledger::Ledger;
 use millpond::{Collect, Pool, Recycle};
 
@@ -47,4 +48,9 @@ pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
 pub fn class_size(len: usize) -> usize {
     let len = len.max(256);
     len.next_multiple_of(1 << ((len - 1).ilog2() - 2))
+}
+
+/// What the bytes say, as far as they go: the operations of an interpreter.
+pub fn drawn<'bytes, Op: Arbitrary<'bytes>>(mut bytes: Unstructured<'bytes>) -> impl Iterator<Item = Op> {
+    std::iter::from_fn(move || if bytes.is_empty() { None } else { Op::arbitrary(&mut bytes).ok() })
 }

@@ -10,6 +10,7 @@ use arbitrary::{Arbitrary, Unstructured};
 use millpond::Pooled;
 
 use super::census::{Census, Object};
+use super::drawn;
 use super::others::Others;
 use pools::{Handle, PANICS, REFUSED, Setting, each};
 
@@ -53,8 +54,7 @@ enum Spoilt {
 pub fn play(bytes: &[u8]) {
     let mut bytes = Unstructured::new(bytes);
     let Ok(setting) = Setting::arbitrary(&mut bytes) else { return };
-    World::new(setting)
-        .run(std::iter::from_fn(|| if bytes.is_empty() { None } else { Op::arbitrary(&mut bytes).ok() }));
+    World::new(setting).run(drawn(bytes));
 }
 
 struct World {

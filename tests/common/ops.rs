@@ -8,6 +8,7 @@ mod writes;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 
+use super::drawn;
 use setting::Setting;
 use world::World;
 use writes::Write;
@@ -91,5 +92,5 @@ impl<'a> Arbitrary<'a> for Op {
 pub fn play(bytes: &[u8]) -> u64 {
     let mut bytes = Unstructured::new(bytes);
     let Ok(setting) = Setting::arbitrary(&mut bytes) else { return 0 };
-    World::new(setting).run(std::iter::from_fn(|| if bytes.is_empty() { None } else { Op::arbitrary(&mut bytes).ok() }))
+    World::new(setting).run(drawn(bytes))
 }

@@ -10,6 +10,7 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 
 use crate::common::beside::{Beside, Handles};
 use crate::common::blocks::{self, Size, Tried};
+use crate::common::drawn;
 use crate::common::others::Others;
 use crate::common::setting::Setting;
 use put::Put;
@@ -65,8 +66,7 @@ impl<'a> Arbitrary<'a> for Op {
 pub fn play(bytes: &[u8]) {
     let mut bytes = Unstructured::new(bytes);
     let Ok(setting) = Setting::arbitrary(&mut bytes) else { return };
-    World::new(setting)
-        .run(std::iter::from_fn(|| if bytes.is_empty() { None } else { Op::arbitrary(&mut bytes).ok() }));
+    World::new(setting).run(drawn(bytes));
 }
 
 struct World {

@@ -13,6 +13,7 @@ use arbitrary::{Arbitrary, Unstructured};
 use bytes::{Bytes, BytesMut};
 use millpond::{Collect, GetError, Pool, PoolBuf, Recycle};
 
+use crate::common::drawn;
 use crate::common::ledger::Ledger;
 use crate::common::ops::Size;
 use crate::common::others::Others;
@@ -87,7 +88,7 @@ struct World {
 pub fn play(bytes: &[u8]) {
     let mut bytes = Unstructured::new(bytes);
     let Ok(setting) = Setting::arbitrary(&mut bytes) else { return };
-    let mut ops = std::iter::from_fn(|| if bytes.is_empty() { None } else { Op::arbitrary(&mut bytes).ok() });
+    let mut ops = drawn::<Op>(bytes);
     World::new(setting).run(&mut ops);
 }
 
