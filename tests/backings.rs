@@ -162,7 +162,7 @@ fn over_jemalloc() {
     over(|| Pool::builder_in(Jemalloc::new()));
 }
 
-/// At any single call: `tests/faults.rs` has the calls of closing as well.
+/// At any single call: `tests/promises/faults.rs` has the calls of closing as well.
 #[test]
 fn over_one_that_fails_on_cue() {
     let ledger = Ledger::new();

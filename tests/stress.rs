@@ -2,7 +2,7 @@
 //! thread purges without pause. The churn: many more threads than cores get, grow, send and drop buffers, clone and drop
 //! handles, collect and purge, are born and die, while pools come and go. At every call of the allocator no more than
 //! `idle_limit` is idle then, and `limit` out. Objects: the same, shorter, with a pool of objects. Operations: any sequence of them, as
-//! in `tests/operations.rs`, on many threads at a time.
+//! in `tests/promises/operations.rs`, on many threads at a time.
 //!
 //! `MILLPOND_STRESS_SECONDS` (default 2) says for how long, `MILLPOND_STRESS_SEED` replays a run's choices, chaos among them,
 //! `MILLPOND_STRESS_RECYCLE` (`always`, `never` or `chaos`) how the pools recycle, `MILLPOND_STRESS_PHASE` (`gate`, `churn`, `objects`

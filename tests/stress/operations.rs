@@ -1,4 +1,4 @@
-//! The fourth phase: sequences of operations as in `tests/operations.rs`, each on pools of its own, many at a time. What they share is
+//! The fourth phase: sequences of operations as in `tests/promises/operations.rs`, each on pools of its own, many at a time. What they share is
 //! the process: threads' ids, the barrier, the epoch.
 
 use std::thread;
