@@ -3,13 +3,12 @@
 
 use core::num::NonZeroU32;
 use core::time::Duration;
-use std::sync::Arc;
 
 use crate::alloc::{Allocator, Global};
 use crate::error::BuildError;
 use crate::pool::Pool;
-use crate::pressure::{Pressure, Signal};
-use crate::raw::config::{Collect, Config, Recycle};
+use crate::pressure::Pressure;
+use crate::raw::config::{Collect, Config, Recycle, Signal};
 use crate::raw::size_class::{MAX_CLASSES, SizeClasses};
 use crate::stats::Freed;
 use crate::tiers::backing::Trimmed;
@@ -117,8 +116,8 @@ impl<A: Allocator + Send + Sync + 'static> Builder<A> {
         self
     }
 
-    /// The most bytes that the pool holds from its allocator, idle and in use together; exact. Beyond it `try_get`
-    /// fails and `get` panics. From one block of the smallest class. Default: none, as only the process knows what it may
+    /// The most bytes that the pool holds from its allocator, idle and in use together; exact, but for a block of a `Vec` or its like, larger
+    /// than the largest class, while the allocator makes a smaller one of it. Beyond it `try_get` fails and `get` panics. From one block of the smallest class. Default: none, as only the process knows what it may
     /// use.
     pub fn limit(mut self, bytes: usize) -> Self {
         self.limit = Some(bytes);
@@ -140,8 +139,8 @@ impl<A: Allocator + Send + Sync + 'static> Builder<A> {
         self
     }
 
-    /// When to collect. Default: in the background, every 10 s, so that memory is free 10 to 20 s after its last use: longer
-    /// than most pauses between bursts.
+    /// When to collect. Default: in the background, every 10 s, so that memory is free some 10 to 20 s after its last use (9 to 23, as
+    /// intervals differ by an eighth): longer than most pauses between bursts.
     pub fn collect(mut self, collect: Collect) -> Self {
         self.collect = collect;
         self
@@ -156,7 +155,7 @@ impl<A: Allocator + Send + Sync + 'static> Builder<A> {
     ///
     /// A panic of `signal` is counted, and means that there is enough.
     pub fn pressure(mut self, signal: impl Fn() -> Pressure + Send + Sync + 'static) -> Self {
-        self.pressure = Some(Signal(Arc::new(signal)));
+        self.pressure = Some(Signal::new(signal));
         self
     }
 

@@ -299,8 +299,6 @@ impl<A: Allocator + Send + Sync + 'static> Drop for Pool<A> {
             // SAFETY: without a core the allocator is here, and this is its end.
             contain(|| unsafe { seed.allocator.assume_init_drop() });
         }
-        // So is that of what the pressure signal captured.
-        contain(|| drop(self.seed.take()));
     }
 }
 

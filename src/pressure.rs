@@ -1,10 +1,6 @@
 //! How short of memory the machine is, and the control group that the process lives in.
 #![forbid(unsafe_code)]
 
-use core::fmt;
-use core::panic::{RefUnwindSafe, UnwindSafe};
-use std::sync::Arc;
-
 /// How short memory is; what [`Builder::pressure`](crate::Builder::pressure) has to say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Pressure {
@@ -15,27 +11,6 @@ pub enum Pressure {
     Moderate,
     /// The kernel may start to kill: all that is idle is freed, once.
     Severe,
-}
-
-/// A user's own signal.
-#[derive(Clone)]
-pub(crate) struct Signal(pub(crate) Arc<dyn Fn() -> Pressure + Send + Sync>);
-
-impl Signal {
-    /// Runs user code.
-    pub(crate) fn ask(&self) -> Pressure {
-        (self.0)()
-    }
-}
-
-// A panic of it is caught where it is asked, and what it leaves behind is the signal's own affair.
-impl UnwindSafe for Signal {}
-impl RefUnwindSafe for Signal {}
-
-impl fmt::Debug for Signal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Signal")
-    }
 }
 
 impl Pressure {

@@ -8,8 +8,8 @@ use std::sync::OnceLock;
 
 use crate::alloc::FallibleBox;
 use crate::life::collector::{self, Calls, Member};
-use crate::pressure::{Pressure, Signal};
-use crate::raw::config::{Collect, Config};
+use crate::pressure::Pressure;
+use crate::raw::config::{Collect, Config, Signal};
 use crate::raw::contain::contain;
 use crate::raw::counters::add;
 use crate::raw::slot::Reach;

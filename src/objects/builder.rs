@@ -2,14 +2,13 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
-use std::sync::Arc;
 
 use super::clear::cleared;
 use super::{Clear, Given, Making, ObjectPool, Verdict, reset_by};
 use crate::builder::{at_least, sound, tracked};
 use crate::error::BuildError;
-use crate::pressure::{Pressure, Signal};
-use crate::raw::config::{Collect, Config, Recycle};
+use crate::pressure::Pressure;
+use crate::raw::config::{Collect, Config, Recycle, Signal};
 use crate::tiers::backing::objects::Reset;
 
 /// Settings for a pool of objects; from [`ObjectPool::builder`] or [`ObjectPool::builder_empty`].
@@ -98,7 +97,7 @@ impl<T: Send + 'static, M> ObjectBuilder<T, M> {
     /// What tells the background thread that memory runs short, when idle objects are dropped early; see
     /// [`Builder::pressure`](crate::Builder::pressure). Default: [`Pressure::of_system`].
     pub fn pressure(mut self, signal: impl Fn() -> Pressure + Send + Sync + 'static) -> Self {
-        self.pressure = Some(Signal(Arc::new(signal)));
+        self.pressure = Some(Signal::new(signal));
         self
     }
 

@@ -2,10 +2,14 @@
 #![forbid(unsafe_code)]
 
 use core::alloc::Layout;
+use core::fmt;
 use core::num::NonZeroU32;
+use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::time::Duration;
+use std::sync::Arc;
 
-use crate::pressure::Signal;
+use crate::pressure::Pressure;
+use crate::raw::contain::Closure;
 use crate::raw::size_class::SizeClasses;
 use crate::stats::CollectorState;
 
@@ -51,6 +55,31 @@ pub enum Recycle {
     /// [the guide](crate::docs::guide#pooling-without-hiding-bugs). Every drop takes a longer way, and may take as long as a collection; in a
     /// pool of objects it may then drop others that are idle, on its own thread.
     Chaos(u64),
+}
+
+/// A user's own signal of how short memory is.
+#[derive(Clone)]
+pub(crate) struct Signal(Closure<dyn Fn() -> Pressure + Send + Sync>);
+
+impl Signal {
+    pub(crate) fn new(signal: impl Fn() -> Pressure + Send + Sync + 'static) -> Self {
+        Self(Closure::new(Arc::new(signal)))
+    }
+
+    /// Runs user code.
+    pub(crate) fn ask(&self) -> Pressure {
+        (self.0)()
+    }
+}
+
+// A panic of it is caught where it is asked, and what it leaves behind is the signal's own affair.
+impl UnwindSafe for Signal {}
+impl RefUnwindSafe for Signal {}
+
+impl fmt::Debug for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Signal")
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use crate::common::cue::{Cue, Object};
 use crate::common::ledger::Ledger;
 use millpond::objects::Clear;
-use millpond::{Collect, ObjectPool, Pool, Recycle};
+use millpond::{Collect, ObjectPool, Pool, Pressure, Recycle};
 
 /// How a pool of objects resets.
 #[derive(Clone, Copy, Debug)]
@@ -124,21 +124,29 @@ fn of_a_captured_value_is_contained() {
     }
 
     let cue = Cue::default();
-    for nth in 1..=2 {
-        let (in_make, in_reset) = (Captured(cue.clone()), Captured(cue.clone()));
-        let pool = ObjectPool::<u8>::with(
-            move || {
+    let captured = || Captured(cue.clone());
+    for nth in 1..=3 {
+        for used in [true, false] {
+            let (in_make, in_reset, in_signal) = (captured(), captured(), captured());
+            let builder = ObjectPool::<u8>::builder(move || {
                 let _ = &in_make;
                 0
-            },
-            move |_| {
+            });
+            let builder = builder.reset(move |_| {
                 let _ = &in_reset;
-            },
-        );
-        drop(pool.get());
-        cue.arm(nth);
-        drop(pool);
-        assert_eq!(cue.calls(), 2);
+            });
+            let signal = move || {
+                let _ = &in_signal;
+                Pressure::Low
+            };
+            let pool = builder.pressure(signal).collect(Collect::Manual).build().unwrap();
+            if used {
+                drop(pool.get());
+            }
+            cue.arm(nth);
+            drop(pool);
+            assert_eq!(cue.calls(), 3);
+        }
     }
 }
 
