@@ -157,14 +157,6 @@ impl From<GetError> for io::Error {
     }
 }
 
-/// Appends. When the buffer cannot grow, `fmt::Error` is all that can be said; nothing was written.
-impl<A: Allocator + Send + Sync + 'static> fmt::Write for PoolBuf<A> {
-    #[inline]
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.try_extend_from_slice(text.as_bytes()).map_err(|_| fmt::Error)
-    }
-}
-
 // A panic while a buffer is held leaves it as a panic leaves a `Vec`, whatever the allocator is.
 impl<A: Allocator + Send + Sync + 'static> UnwindSafe for PoolBuf<A> {}
 impl<A: Allocator + Send + Sync + 'static> RefUnwindSafe for PoolBuf<A> {}

@@ -9,6 +9,24 @@ pub trait Verdict {
     fn keeps(self) -> bool;
 }
 
+mod never {
+    /// Names the type of what a function returns.
+    pub trait Returns {
+        type Value;
+    }
+
+    impl<R> Returns for fn() -> R {
+        type Value = R;
+    }
+}
+
+/// Of a reset that does nothing but panic. By way of a function, as the type `!` itself is not stable.
+impl Verdict for <fn() -> ! as never::Returns>::Value {
+    fn keeps(self) -> bool {
+        self
+    }
+}
+
 impl Verdict for () {
     fn keeps(self) -> bool {
         true

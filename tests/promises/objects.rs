@@ -113,6 +113,14 @@ fn panics_of_resets_and_drops_end_where_they_happen() {
     census.assert_empty();
 }
 
+/// Such a closure returns neither nothing nor a bool.
+#[test]
+fn a_reset_may_do_nothing_but_panic() {
+    let pool = ObjectPool::with(String::new, |_| resume_unwind(Box::new("a reset")));
+    drop(pool.get());
+    assert_eq!((pool.stats().reset_panics, pool.stats().objects.idle), (1, 0));
+}
+
 /// What an unwinding thread had in its hands may be half changed.
 #[test]
 fn what_an_unwinding_thread_drops_does_not_go_back() {

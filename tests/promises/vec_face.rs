@@ -45,16 +45,19 @@ fn it_is_written_to() {
     let ledger = Ledger::new();
     let pool = Pool::new_in(ledger.clone());
     let mut bytes = buf(&pool, b"");
-    std::io::Write::write_all(&mut bytes, b"ab").unwrap();
-    assert_eq!(std::io::Write::write(&mut bytes, b"cd").unwrap(), 2);
+    bytes.write_all(b"ab").unwrap();
+    assert_eq!(bytes.write(b"cd").unwrap(), 2);
     assert_eq!(bytes.write_vectored(&[IoSlice::new(b"ef"), IoSlice::new(b""), IoSlice::new(b"g")]).unwrap(), 3);
     bytes.flush().unwrap();
-    bytes.write_str("hi").unwrap();
+    // As with a `Vec`, which `write!` is meant is no question beside a `String`.
+    let mut string = String::new();
+    write!(string, "{}", 1_u8).unwrap();
+    write!(bytes, "{string}i").unwrap();
     bytes.extend([b'j', b'k']);
     bytes.extend(b"l");
     bytes.extend_from_slice(b"m");
     bytes.push(b'n');
-    assert_eq!(bytes, "abcdefghijklmn");
+    assert_eq!(bytes, "abcdefg1ijklmn");
     assert_eq!(bytes.pop(), Some(b'n'));
     bytes.truncate(100);
     bytes.truncate(3);

@@ -101,9 +101,7 @@ impl Write {
             }
             Self::Format(n) => {
                 let text = n.to_string();
-                buffer.try_reserve(text.len())?;
-                // By `fmt::Write`, whose error says nothing.
-                std::fmt::Write::write_str(buffer, &text).expect("there is room");
+                write!(buffer, "{n}").map_err(reason)?;
                 holds.extend_from_slice(text.as_bytes());
             }
             Self::Iterate { count, promised, byte } => {
