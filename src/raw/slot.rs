@@ -187,10 +187,10 @@ impl Slot {
         true
     }
 
-    /// The class whose magazine covers most bytes, if any has something to give up.
-    pub(crate) fn heaviest(&self, sizes: &SizeClasses) -> Option<Class> {
+    /// The class whose magazine covers most bytes, if those are `least` or more.
+    pub(crate) fn heaviest(&self, sizes: &SizeClasses, least: usize) -> Option<Class> {
         let bytes = |(class, magazine): (Class, &Magazine)| (magazine.room() * sizes.size(class), class);
-        self.used(sizes).map(bytes).filter(|(bytes, _)| *bytes > 0).max().map(|(_, class)| class)
+        self.used(sizes).map(bytes).filter(|(bytes, _)| *bytes >= least).max().map(|(_, class)| class)
     }
 
     /// Takes the older half of a class's magazine out. `cut`: it gives back the credit that then covers no block, as the

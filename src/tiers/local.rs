@@ -232,7 +232,7 @@ impl Local {
         }
         let size = self.sizes.size(class);
         if inside.space() == 0 && !own.slot.lease(&inside, size, (self.lease / size).max(1), self.limit, budget) {
-            return own.slot.heaviest(&self.sizes).map_or(Room::Refused, Room::AfterFlushOf);
+            return own.slot.heaviest(&self.sizes, size).map_or(Room::Refused, Room::AfterFlushOf);
         }
         Room::Here(inside)
     }
