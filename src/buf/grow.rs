@@ -15,8 +15,8 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
     #[cold]
     #[inline(never)]
     pub(super) fn grow(&mut self, additional: usize) -> Result<(), GetError> {
-        let overflow = GetError::CapacityOverflow { requested: usize::MAX, max: isize::MAX as usize };
-        let needed = self.len.checked_add(additional).ok_or(overflow)?;
+        // Where the sum overflows, no block is as large as this either.
+        let needed = self.len.saturating_add(additional);
         let target = needed.max(self.capacity().saturating_mul(2).min(isize::MAX as usize / 2));
         // The new block first and the old one back afterwards: one unit is held at any time.
         // Where doubling does not fit under the limit, what is needed may.

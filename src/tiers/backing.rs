@@ -8,7 +8,7 @@ use core::alloc::Layout;
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
-use crate::alloc::{self, Allocator};
+use crate::alloc::{self, AllocError, Allocator};
 use crate::error::GetError;
 use crate::raw::config::Config;
 use crate::raw::counters::{as_usize, raise_peak};
@@ -111,21 +111,20 @@ impl<A: Allocator> Bytes<A> {
         Layout::from_size_align(size, self.align).map_err(|_| GetError::CapacityOverflow { requested: size, max })
     }
 
-    /// Covers `size` more bytes under the limit while `allocate` runs, and afterwards if it succeeds.
+    /// Covers as many more bytes under the limit while `allocate` runs, and afterwards if it succeeds.
     fn under_limit(
         &self,
-        size: usize,
-        allocate: impl FnOnce() -> Result<NonNull<u8>, GetError>,
+        layout: Layout,
+        allocate: impl FnOnce() -> Result<NonNull<[u8]>, AllocError>,
     ) -> Result<NonNull<u8>, GetError> {
-        let Some(now) = raise(&self.allocated, size, self.limit) else {
-            return Err(GetError::LimitReached {
-                requested: size,
-                allocated: self.allocated.load(Relaxed),
-                limit: self.limit,
-            });
+        let (requested, limit) = (layout.size(), self.limit);
+        let Some(now) = raise(&self.allocated, requested, limit) else {
+            // Without a limit it is the address space that does not hold the sum.
+            let reached = GetError::LimitReached { requested, allocated: self.allocated.load(Relaxed), limit };
+            return Err(if limit == usize::MAX { no_memory(layout) } else { reached });
         };
-        let covered = Lower(&self.allocated, size);
-        let block = allocate()?;
+        let covered = Lower(&self.allocated, requested);
+        let block = allocate().map_err(|_| no_memory(layout))?.cast();
         core::mem::forget(covered);
         raise_peak(&self.peak, now as u64);
         Ok(block)
@@ -147,7 +146,7 @@ impl<A: Allocator> Bytes<A> {
     pub(crate) fn allocate_direct(&self, layout: Layout, zeroed: bool) -> Result<NonNull<u8>, GetError> {
         let allocator = self.allocator();
         let allocate = || if zeroed { allocator.allocate_zeroed(layout) } else { allocator.allocate(layout) };
-        self.under_limit(layout.size(), || allocate().map(NonNull::cast).map_err(|_| no_memory(layout)))
+        self.under_limit(layout, allocate)
     }
 
     /// Takes a block of any layout back. May panic, and then has taken it all the same.
@@ -181,7 +180,7 @@ impl<A: Allocator> Bytes<A> {
         }
         // SAFETY: (I1) passed on; it does not become smaller.
         let grow = || end_at_panic(|| unsafe { self.allocator().grow(block, from, to) });
-        let block = self.under_limit(to.size(), || grow().map(NonNull::cast).map_err(|_| no_memory(to)))?;
+        let block = self.under_limit(to, grow)?;
         self.allocated.fetch_sub(from.size(), Relaxed);
         Ok(block)
     }
