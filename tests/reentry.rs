@@ -1,5 +1,5 @@
 //! Whoever allocates or frees on behalf of a pool may use the pool: nothing is allocated while the thread is inside its
-//! slot. A binary of its own: every allocation of an armed thread collects, and a collection says if it had to skip a slot.
+//! slot, nor under a lock. A binary of its own, as every allocation of an armed thread uses the pool.
 #![allow(clippy::disallowed_methods, reason = "an allocator of its own")]
 
 mod common;
@@ -10,49 +10,55 @@ use std::ptr::NonNull;
 use std::sync::LazyLock;
 
 use common::ledger::Ledger;
+use common::process::alone;
 use millpond::alloc::{AllocError, Allocator};
 use millpond::{Builder, Collect, Pool, PoolBuf, Recycle};
 
 thread_local! {
-    /// What the next call of the allocator looks at.
-    static WATCHED: Cell<Option<&'static Pool>> = const { Cell::new(None) };
+    /// What the next call of the program's allocator does.
+    static HOOK: Cell<Option<fn()>> = const { Cell::new(None) };
     static COLLECTIONS: Cell<usize> = const { Cell::new(0) };
     static SKIPPED: Cell<usize> = const { Cell::new(0) };
 }
 
-struct Watching;
+struct Hooked;
 
-fn look() {
-    // Taken out meanwhile, as a collection allocates too.
-    if let Some(pool) = WATCHED.take() {
-        let collected = pool.collect();
-        COLLECTIONS.set(COLLECTIONS.get() + 1);
-        SKIPPED.set(SKIPPED.get() + collected.slots_skipped);
-        WATCHED.set(Some(pool));
+fn call() {
+    // Taken out meanwhile, as it allocates too.
+    if let Some(hook) = HOOK.take() {
+        hook();
+        HOOK.set(Some(hook));
     }
 }
 
 // SAFETY: memory comes from `System`, unchanged.
-unsafe impl GlobalAlloc for Watching {
+unsafe impl GlobalAlloc for Hooked {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        look();
+        call();
         // SAFETY: passed on.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        look();
+        call();
         // SAFETY: passed on.
         unsafe { System.dealloc(block, layout) };
     }
 }
 
 #[global_allocator]
-static WATCHING: Watching = Watching;
+static HOOKED: Hooked = Hooked;
 
 static POOL: LazyLock<Pool> = LazyLock::new(|| {
     Pool::builder().collect(Collect::Manual).recycle(Recycle::Always).local_limit(64 << 10).build().unwrap()
 });
+
+/// A collection says if it had to skip a slot.
+fn collect() {
+    let collected = POOL.collect();
+    COLLECTIONS.set(COLLECTIONS.get() + 1);
+    SKIPPED.set(SKIPPED.get() + collected.slots_skipped);
+}
 
 #[test]
 fn nothing_is_allocated_inside_the_gate() {
@@ -61,17 +67,44 @@ fn nothing_is_allocated_inside_the_gate() {
     // So that the thread has a slot with something in it, which a collection visits.
     drop(pool.get(1));
     for len in [1, 300, 1000, 4096, 16 << 10, 100 << 10] {
-        WATCHED.set(Some(pool));
+        HOOK.set(Some(collect));
         // First uses, lease, flush to the depot, refill from it and from the victim, discard.
         for _ in 0..3 {
             held.extend((0..100).map(|_| pool.get(len)));
             held.clear();
         }
-        WATCHED.set(None);
+        HOOK.set(None);
         drop(pool.get(1));
     }
     assert!(COLLECTIONS.get() > 100, "{} collections", COLLECTIONS.get());
     assert_eq!(SKIPPED.get(), 0, "the thread was inside its slot when it allocated");
+}
+
+static TRACKED: LazyLock<Pool> =
+    LazyLock::new(|| Pool::builder().collect(Collect::Manual).recycle(Recycle::Always).track(true).build().unwrap());
+
+/// Some blocks, whose notes lie under most of the locks.
+fn get_and_drop() {
+    USES.set(USES.get() + 1);
+    drop([(); 40].map(|()| TRACKED.get(300)));
+}
+
+#[test]
+fn nothing_is_allocated_under_a_lock_of_a_tracked_pool() {
+    // A process of its own, as it would wait for itself.
+    alone("nothing_is_allocated_under_a_lock_of_a_tracked_pool", || {
+        let mut held: Vec<PoolBuf> = Vec::with_capacity(1000);
+        drop(TRACKED.get(1));
+        HOOK.set(Some(get_and_drop));
+        // The tables of the notes grow with each few of them.
+        held.extend((0..1000).map(|_| TRACKED.get(300)));
+        held[0].reserve(100 << 10);
+        let outstanding = TRACKED.outstanding();
+        held.clear();
+        HOOK.set(None);
+        assert!(USES.get() > 40, "{} uses", USES.get());
+        assert_eq!(outstanding.sites.iter().map(|site| site.count).sum::<usize>(), 1000, "{outstanding}");
+    });
 }
 
 thread_local! {
