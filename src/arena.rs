@@ -142,7 +142,7 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
     /// As [`arena`](Self::arena), with an error where that panics.
     ///
     /// # Errors
-    /// There is no memory for the pool itself, at its first use.
+    /// There is no memory for the pool itself, at its first use, or for one more arena where none is idle.
     ///
     /// ```
     /// let arena = millpond::Pool::new().try_arena()?;

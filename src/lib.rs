@@ -1,3 +1,8 @@
+//! [design]: crate::docs::design
+//! [guide]: crate::docs::guide
+//! [pitfalls]: crate::docs::pitfalls
+//! [safety]: crate::docs::safety
+//! [tuning]: crate::docs::tuning
 #![doc = include_str!("../README.md")]
 #![warn(unreachable_pub)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -167,7 +167,7 @@ pub enum CollectorState {
     /// Nobody but the user: `Collect::Manual`.
     #[default]
     Manual,
-    /// The background thread will start with the first miss.
+    /// The background thread will start with the first miss; never, in a pool that does not recycle.
     NotStarted,
     /// The background thread.
     Background,

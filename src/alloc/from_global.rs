@@ -28,8 +28,8 @@ use super::{AllocError, Allocator, empty};
 pub struct FromGlobalAlloc<G>(G);
 
 impl<G: Copy> FromGlobalAlloc<G> {
-    /// Around an allocator that is `Copy`, as those without a state of their own are. It cannot hold its blocks inside itself then,
-    /// nor is one copy another heap than the next, so it may be moved.
+    /// Around an allocator that is `Copy`: derive that for one without a state of its own, or see [`new_unchecked`](Self::new_unchecked).
+    /// It cannot hold its blocks inside itself then, nor is one copy another heap than the next, so it may be moved.
     #[must_use]
     pub const fn new(allocator: G) -> Self {
         Self(allocator)
