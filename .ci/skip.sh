@@ -15,9 +15,10 @@ need_nightly() {
     rustup toolchain list 2>/dev/null | grep -q '^nightly' || skip "no nightly toolchain is installed"
 }
 
-# has_c: whether the feature `jemalloc` can be built here; says so where it cannot
+# has_c: whether the feature `jemalloc` can be built here; says so where it cannot. Builds the C library then, once for all checks and
+# profiles, each of which would take minutes for one of its own: tikv-jemalloc-sys takes the one that this variable names.
 has_c() {
-    local tool
+    local tool made
     for tool in "${CC:-cc}" make; do
         tool=${tool%% *}
         command -v "$tool" >/dev/null && continue
@@ -25,6 +26,11 @@ has_c() {
         [ "${CI_NO_SKIP:-0}" = 0 ] || exit 1
         return 1
     done
+    made=$(env -u JEMALLOC_OVERRIDE RUSTFLAGS= cargo build --quiet --release --no-default-features --features jemalloc \
+        --target-dir "${CARGO_TARGET_DIR:-target}/jemalloc" --message-format json |
+        sed -n 's/.*build-script-executed.*tikv-jemalloc-sys.*"out_dir":"\([^"]*\)".*/\1/p')
+    export JEMALLOC_OVERRIDE=$made/lib/libjemalloc_pic.a
+    [ -f "$JEMALLOC_OVERRIDE" ] || { echo "no jemalloc was built: $JEMALLOC_OVERRIDE"; exit 1; }
 }
 
 # need_tool CRATE: a subcommand of cargo's; a long run builds it, which takes minutes
