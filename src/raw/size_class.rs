@@ -189,6 +189,16 @@ mod tests {
         }
     }
 
+    /// The last one is that of all lengths beyond.
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn a_class_has_a_cell_if_no_longer_length_has_it_too() {
+        let classes = SizeClasses::new(1 << 31, 1 << 34);
+        for class in classes.all() {
+            assert_eq!(classes.rank(class).is_some(), classes.size(class) <= 7 << 29);
+        }
+    }
+
     /// The largest ladders that the builder allows: each size is the last length of its class.
     #[test]
     #[cfg(target_pointer_width = "64")]

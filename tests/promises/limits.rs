@@ -145,7 +145,7 @@ fn the_idle_limit_holds() {
             .recycle(Recycle::Always)
             .build()
             .unwrap();
-        for _ in 0..3 {
+        for _ in 0..if cfg!(millpond_asan) { 1 } else { 3 } {
             threads::scope(|scope| {
                 for _ in 0..6 {
                     scope.spawn(|| {

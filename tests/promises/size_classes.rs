@@ -16,7 +16,8 @@ fn every_length_up_to_the_largest_class_is_covered_tightly() {
     let pool = crate::common::pool(&ledger);
     // The class below the one that was found last: the capacity before it changed.
     let (mut below, mut current) = (0, 0);
-    for len in 0..=MAX {
+    // A minute under a sanitizer, which sees no more in it.
+    for len in (0..=MAX).step_by(if cfg!(millpond_asan) { 61 } else { 1 }) {
         let capacity = pool.get(len).capacity();
         if capacity != current {
             (below, current) = (current, capacity);
