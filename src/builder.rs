@@ -116,9 +116,9 @@ impl<A: Allocator + Send + Sync + 'static> Builder<A> {
         self
     }
 
-    /// The most bytes that the pool holds from its allocator, idle and in use together; exact, but for a block of a `Vec` or its like, larger
-    /// than the largest class, while the allocator makes a smaller one of it. Beyond it `try_get` fails and `get` panics. From one block of the smallest class. Default: none, as only the process knows what it may
-    /// use.
+    /// The most bytes that the pool holds from its allocator, idle and in use together; exact, but for a block of a `Vec` or its
+    /// like, larger than the largest class, while the allocator makes a smaller one of it. Beyond it `try_get` fails and `get`
+    /// panics. From one block of the smallest class. Default: none, as only the process knows what it may use.
     pub fn limit(mut self, bytes: usize) -> Self {
         self.limit = Some(bytes);
         self

@@ -5,8 +5,9 @@
 
 mod common;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+#[path = "common/heap.rs"]
+mod heap;
+
 use std::time::{Duration, Instant};
 
 use common::ledger::Ledger;
@@ -18,28 +19,6 @@ const POOLS: usize = 10_000;
 /// A few bytes a pool: nothing that each of them leaves.
 const SLACK: usize = 128 << 10;
 
-static HEAP: AtomicUsize = AtomicUsize::new(0);
-
-struct Counting;
-
-// SAFETY: memory comes from `System`, unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        HEAP.fetch_add(layout.size(), Relaxed);
-        // SAFETY: passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        HEAP.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: passed on.
-        unsafe { System.dealloc(block, layout) };
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
 #[test]
 fn leave_nothing_behind() {
     let often = Collect::Background(Duration::from_millis(2));
@@ -48,9 +27,9 @@ fn leave_nothing_behind() {
     for (threads, collect) in [(1, Collect::Manual), (8, Collect::Manual), (1, never), (8, often)] {
         // What std, the threads' locals and the epochs keep is there from now on.
         make_use_and_drop(POOLS / 10, threads, collect);
-        let (memory, start) = (HEAP.load(Relaxed), Instant::now());
+        let (memory, start) = (heap::held(), Instant::now());
         make_use_and_drop(POOLS, threads, collect);
-        let (grown, elapsed) = (HEAP.load(Relaxed).saturating_sub(memory), start.elapsed());
+        let (grown, elapsed) = (heap::held().saturating_sub(memory), start.elapsed());
         println!("{collect:?}, {threads} threads: {elapsed:?}, {grown} bytes more");
         assert!(grown < SLACK, "{grown} bytes more than before, {collect:?}, {threads} threads");
         assert!(elapsed < Duration::from_secs(60), "{elapsed:?}, {collect:?}, {threads} threads");

@@ -4,36 +4,14 @@
 
 mod common;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+#[path = "common/heap.rs"]
+mod heap;
 
 use common::ledger::Ledger;
 use common::pool;
 use millpond::Pool;
 
 const MIB: usize = 1 << 20;
-
-static HEAP: AtomicUsize = AtomicUsize::new(0);
-
-struct Counting;
-
-// SAFETY: memory comes from `System`, unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        HEAP.fetch_add(layout.size(), Relaxed);
-        // SAFETY: passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        HEAP.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: passed on.
-        unsafe { System.dealloc(block, layout) };
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
 
 /// More buffers than a thread keeps, of each class up to 4 KiB.
 fn use_small_classes(pool: &Pool<Ledger>) {
@@ -47,8 +25,8 @@ fn of_classes_that_are_not_used_any_more() {
     let ledger = Ledger::new();
     let pool = pool(&ledger);
     drop(pool.get(4096));
-    let before = HEAP.load(Relaxed);
-    let tables = || HEAP.load(Relaxed).saturating_sub(before);
+    let before = heap::held();
+    let tables = || heap::held().saturating_sub(before);
     for _ in 0..3 {
         use_small_classes(&pool);
         assert!(tables() > 4 * MIB, "{}", tables());

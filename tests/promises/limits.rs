@@ -136,6 +136,8 @@ fn oversize_buffers_count_too() {
 /// Whatever is dropped, no more than `idle_limit` stays, over all tiers and threads.
 #[test]
 fn the_idle_limit_holds() {
+    // A round takes ten seconds under a sanitizer.
+    let rounds = if cfg!(millpond_asan) { 1 } else { 3 };
     for (idle_limit, local_limit) in [(256, 256), (5000, 5000), (100_000, 20_000), (3 * MIB, 4 * MIB)] {
         let ledger = Ledger::new();
         let pool = Pool::builder_in(ledger.clone())
@@ -145,7 +147,7 @@ fn the_idle_limit_holds() {
             .recycle(Recycle::Always)
             .build()
             .unwrap();
-        for _ in 0..if cfg!(millpond_asan) { 1 } else { 3 } {
+        for _ in 0..rounds {
             threads::scope(|scope| {
                 for _ in 0..6 {
                     scope.spawn(|| {

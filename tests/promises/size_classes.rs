@@ -140,7 +140,7 @@ fn each_seed_of_the_fuzz_target_is_as_the_model_says() {
 }
 
 /// It is sums of numbers, in which a sanitizer finds nothing and takes minutes for it.
-const CASES: u32 = if cfg!(millpond_asan) { 500 } else { 5_000 };
+const CASES: u32 = if cfg!(millpond_asan) { 500 } else { 20_000 };
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })]
