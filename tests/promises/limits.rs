@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "an allocator of its own, with a lock")]
 
 use std::alloc::Layout;
+use std::cell::RefCell;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
@@ -302,6 +303,49 @@ fn single_blocks_are_kept_up_to_the_idle_limit() {
     assert_eq!((stats.idle_bytes, ledger.live()), (MIB, 512), "{stats}");
     drop((0..512).map(|_| pool.get(2048)).collect::<Vec<_>>());
     assert_eq!(ledger.allocations(), 512, "{}", pool.stats());
+    drop(pool);
+    ledger.assert_empty();
+}
+
+/// It is memory that is not there, and no reason to purge. Asked in the midst of another such request, as one sum does not overflow.
+#[test]
+fn without_a_limit_a_sum_beyond_all_numbers_is_out_of_memory() {
+    const HUGE: usize = isize::MAX as usize - 63;
+
+    thread_local! {
+        static INNER: RefCell<Option<Pool<Nested>>> = const { RefCell::new(None) };
+        static SAID: RefCell<Option<GetError>> = const { RefCell::new(None) };
+    }
+
+    #[derive(Clone)]
+    struct Nested(Ledger);
+
+    // SAFETY: memory comes from the ledger, unchanged; clones share it.
+    unsafe impl Allocator for Nested {
+        fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+            if layout.size() < HUGE {
+                return self.0.allocate(layout);
+            }
+            SAID.set(INNER.take().and_then(|pool| pool.try_get(HUGE).err()));
+            Err(AllocError)
+        }
+
+        unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+            // SAFETY: passed on.
+            unsafe { self.0.deallocate(block, layout) };
+        }
+    }
+
+    let ledger = Ledger::new();
+    let builder = Pool::builder_in(Nested(ledger.clone())).collect(Collect::Manual).recycle(Recycle::Always);
+    let pool = builder.build().unwrap();
+    drop(pool.get(256));
+    INNER.set(Some(pool.clone()));
+    let no_memory = GetError::OutOfMemory { requested: HUGE, align: 64 };
+    assert_eq!(pool.try_get(HUGE).unwrap_err(), no_memory);
+    assert_eq!(SAID.take(), Some(no_memory));
+    let stats = pool.stats();
+    assert_eq!((stats.purges, stats.limit_failed, stats.idle_bytes), (0, 0, 256), "{stats}");
     drop(pool);
     ledger.assert_empty();
 }
