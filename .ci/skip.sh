@@ -26,7 +26,7 @@ has_c() {
         [ "${CI_NO_SKIP:-0}" = 0 ] || exit 1
         return 1
     done
-    made=$(env -u JEMALLOC_OVERRIDE RUSTFLAGS= cargo build --quiet --release --no-default-features --features jemalloc \
+    made=$(env -u JEMALLOC_OVERRIDE RUSTFLAGS= EXTRA_CFLAGS=-g0 cargo build --quiet --release --no-default-features --features jemalloc \
         --target-dir "${CARGO_TARGET_DIR:-target}/jemalloc" --message-format json |
         sed -n 's/.*build-script-executed.*tikv-jemalloc-sys.*"out_dir":"\([^"]*\)".*/\1/p')
     export JEMALLOC_OVERRIDE=$made/lib/libjemalloc_pic.a

@@ -4,7 +4,7 @@
 //! [safety]: crate::docs::safety
 //! [tuning]: crate::docs::tuning
 #![doc = include_str!("../README.md")]
-#![warn(unreachable_pub)]
+#![cfg_attr(not(loom), warn(unreachable_pub))]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 // Face: public, documented, without cleverness.

@@ -55,6 +55,7 @@ impl Site {
 
 impl Outstanding {
     /// Of a pool that was not used yet.
+    #[cfg(not(loom))]
     pub(crate) fn none_yet(track: Option<NonZeroU32>) -> Self {
         Self { one_in: track.map_or(0, NonZeroU32::get), ..Self::default() }
     }
