@@ -55,7 +55,7 @@ impl Site {
 
 impl Outstanding {
     /// Of a pool that was not used yet.
-    #[cfg(not(loom))]
+    #[cfg_attr(loom, expect(dead_code, reason = "the face calls it"))]
     pub(crate) fn none_yet(track: Option<NonZeroU32>) -> Self {
         Self { one_in: track.map_or(0, NonZeroU32::get), ..Self::default() }
     }
