@@ -1,4 +1,5 @@
-//! The tables go as the blocks do: a class that nobody uses any more has no queue left. Its cells take more than a few idle blocks.
+//! The tables go as the blocks do: a class that nobody uses any more has no queue left, and a closed pool has none. A queue's cells take more
+//! than a few idle blocks.
 //!
 //! A binary of its own, as the program's memory is measured.
 
@@ -21,7 +22,8 @@ fn use_small_classes(pool: &Pool<Ledger>) {
 }
 
 #[test]
-fn of_classes_that_are_not_used_any_more() {
+fn of_classes_that_are_not_used_any_more_and_of_closed_pools() {
+    let start = heap::held();
     let ledger = Ledger::new();
     let pool = pool(&ledger);
     drop(pool.get(4096));
@@ -36,6 +38,13 @@ fn of_classes_that_are_not_used_any_more() {
         }
         assert!(tables() < MIB, "{}", tables());
     }
+    // Some in the victim, some in the depot.
+    use_small_classes(&pool);
+    pool.collect();
+    use_small_classes(&pool);
     drop(pool);
     ledger.assert_empty();
+    drop(ledger);
+    // The thread's part in the epoch stays.
+    assert!(heap::held() - start < 16 << 10, "{}", heap::held() - start);
 }
