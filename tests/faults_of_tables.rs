@@ -24,6 +24,8 @@ thread_local! {
     static CALLS: Cell<usize> = const { Cell::new(0) };
     /// The size of what was freed last.
     static FREED: Cell<usize> = const { Cell::new(0) };
+    /// Whether somebody asked for as much as retiring a generation takes.
+    static ASKED: Cell<bool> = const { Cell::new(false) };
 }
 
 struct Refusing;
@@ -41,7 +43,7 @@ fn cannot_report(size: usize) -> bool {
     // `ArrayQueue::new`
     let queue = size % CELL == 0 && size == FREED.get() || (size, FREED.get()) == (SHELF, 16 * SHELF);
     // The count of `Arc<()>`, and the bag of crossbeam-epoch, with which a generation is retired.
-    queue || size == TOKEN || BAG.contains(&size)
+    queue || ASKED.get() && (size == TOKEN || BAG.contains(&size))
 }
 
 /// One of a bucket's queue: a stamp, and a batch of up to 16 blocks.
@@ -65,6 +67,7 @@ unsafe impl GlobalAlloc for Refusing {
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         FREED.set(layout.size());
+        ASKED.set(ASKED.get() || (BAG.end..2 * BAG.end).contains(&layout.size()));
         // SAFETY: passed on.
         unsafe { System.dealloc(block, layout) };
     }
@@ -76,6 +79,7 @@ static REFUSING: Refusing = Refusing;
 /// Runs `f` with its `nth` allocation refused, from 0; how many there were.
 fn refusing(nth: usize, f: impl FnOnce()) -> usize {
     CALLS.set(0);
+    ASKED.set(false);
     LEFT.set(Some(nth));
     f();
     LEFT.set(None);
