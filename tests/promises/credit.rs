@@ -1,4 +1,5 @@
-//! A drop without credit takes none from the thread's other classes where it would not be enough: those stay hits.
+//! A drop without credit takes it from the thread's other classes: what is used now becomes hits. Where that would not be enough it takes
+//! none: those stay hits.
 
 use crate::common::ledger::Ledger;
 use crate::common::threads;
@@ -6,19 +7,19 @@ use millpond::{ClassStats, Collect, Pool, Recycle};
 
 const KIB: usize = 1 << 10;
 
-/// Half of its 1 MiB can be leased.
-fn pool(ledger: &Ledger) -> Pool<Ledger> {
+/// Half of its idle bytes can be leased.
+fn pool(ledger: &Ledger, idle_limit: usize) -> Pool<Ledger> {
     let builder = Pool::builder_in(ledger.clone()).collect(Collect::Manual).recycle(Recycle::Always);
-    builder.idle_limit(KIB * KIB).build().unwrap()
+    builder.idle_limit(idle_limit).build().unwrap()
 }
 
 fn small(pool: &Pool<Ledger>) -> ClassStats {
     pool.stats().classes[0]
 }
 
-/// A request with three small buffers and a large one; the small ones come from the thread's own cache from then on.
-fn requests(pool: &Pool<Ledger>, large: usize) {
-    let request = || drop(([(); 3].map(|()| pool.get(4 * KIB)), pool.get(large)));
+/// Each with three small buffers, which come from the thread's own cache from the second one on.
+fn requests<T>(pool: &Pool<Ledger>, large: impl Fn() -> T) {
+    let request = || drop(([(); 3].map(|()| pool.get(4 * KIB)), large()));
     request();
     let before = small(pool);
     (0..10).for_each(|_| request());
@@ -27,10 +28,21 @@ fn requests(pool: &Pool<Ledger>, large: usize) {
 }
 
 #[test]
+fn of_the_class_that_the_thread_used_before() {
+    let ledger = Ledger::new();
+    let pool = pool(&ledger, 4 * KIB * KIB);
+    // All that it may lease.
+    drop([(); 32].map(|()| pool.get(64 * KIB)));
+    requests(&pool, || ());
+    drop(pool);
+    ledger.assert_empty();
+}
+
+#[test]
 fn of_a_class_that_no_lease_could_cover() {
     let ledger = Ledger::new();
-    let pool = pool(&ledger);
-    requests(&pool, KIB * KIB);
+    let pool = pool(&ledger, KIB * KIB);
+    requests(&pool, || pool.get(KIB * KIB));
     drop(pool);
     ledger.assert_empty();
 }
@@ -38,13 +50,13 @@ fn of_a_class_that_no_lease_could_cover() {
 #[test]
 fn where_other_threads_have_leased_the_rest() {
     let ledger = Ledger::new();
-    let pool = pool(&ledger);
+    let pool = pool(&ledger, KIB * KIB);
     // Registers this thread, or it would take the other's slot over.
     drop(pool.get(4 * KIB));
     threads::scope(|scope| {
         scope.spawn(|| drop([(); 7].map(|()| pool.get(64 * KIB))));
     });
-    requests(&pool, 256 * KIB);
+    requests(&pool, || pool.get(256 * KIB));
     assert!(pool.stats().refused_by_idle_limit > 0, "{}", pool.stats());
     drop(pool);
     ledger.assert_empty();
