@@ -127,6 +127,11 @@ impl Magazine {
         end(self.gate.glance()).saturating_sub(self.bottom())
     }
 
+    /// The older half of that, one batch at most.
+    pub(crate) fn older_half(&self) -> usize {
+        self.len().div_ceil(2).min(BATCH)
+    }
+
     /// How many blocks are covered.
     pub(crate) fn room(&self) -> usize {
         cells(self.room.load(Relaxed))
@@ -316,10 +321,10 @@ impl Inside<'_> {
         self.magazine.room() - self.len()
     }
 
-    /// Takes the older half out, one batch at most. The room stays.
-    pub(crate) fn take_older_half(&mut self, batch: &mut Batch) {
+    /// Takes the older half out, `most` at most, which is no more than a batch. The room stays.
+    pub(crate) fn take_older_half(&mut self, most: usize, batch: &mut Batch) {
         // SAFETY: (I3) the gate is held; there are as many.
-        unsafe { self.magazine.take_oldest(self.len().div_ceil(2).min(BATCH), |block| batch.add(block)) };
+        unsafe { self.magazine.take_oldest(self.len().div_ceil(2).min(most), |block| batch.add(block)) };
         self.settle();
     }
 

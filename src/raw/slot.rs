@@ -103,11 +103,13 @@ impl Slot {
         classes: impl Iterator<Item = Class>,
         sizes: &SizeClasses,
     ) -> impl Iterator<Item = (Class, &Magazine)> {
-        classes.filter_map(move |class| {
-            let magazine = self.near(sizes.rank(class)?)?;
-            // SAFETY: a magazine, once there, is freed with the slot, which the borrow keeps.
-            Some((class, unsafe { magazine.as_ref() }))
-        })
+        classes.filter_map(|class| Some((class, self.magazine(class, sizes)?)))
+    }
+
+    fn magazine(&self, class: Class, sizes: &SizeClasses) -> Option<&Magazine> {
+        let magazine = self.near(sizes.rank(class)?)?;
+        // SAFETY: a magazine, once there, is freed with the slot, which the borrow keeps.
+        Some(unsafe { magazine.as_ref() })
     }
 
     /// Keeps the owner out of every magazine in which there is something to take: blocks, or credit. None: nowhere.
@@ -193,12 +195,23 @@ impl Slot {
         self.used(sizes).map(bytes).filter(|(bytes, _)| *bytes >= least).max().map(|(_, class)| class)
     }
 
-    /// Takes the older half of a class's magazine out. `cut`: it gives back the credit that then covers no block, as the
-    /// depot has covered the blocks already.
-    pub(crate) fn flush(&self, class: Class, sizes: &SizeClasses, cut: Option<&Budget>, batch: &mut Batch) {
-        let magazine = self.magazines(core::iter::once(class), sizes).next();
-        let Some(mut inside) = magazine.and_then(|(_, magazine)| magazine.enter_slow()) else { return };
-        inside.take_older_half(batch);
+    /// How many blocks a flush of a class would take.
+    pub(crate) fn older_half(&self, class: Class, sizes: &SizeClasses) -> usize {
+        self.magazine(class, sizes).map_or(0, Magazine::older_half)
+    }
+
+    /// Takes the older half of a class's magazine out, `most` at most. `cut`: it gives back the credit that then covers no
+    /// block, as the depot has covered the blocks already.
+    pub(crate) fn flush(
+        &self,
+        class: Class,
+        most: usize,
+        sizes: &SizeClasses,
+        cut: Option<&Budget>,
+        batch: &mut Batch,
+    ) {
+        let Some(mut inside) = self.magazine(class, sizes).and_then(Magazine::enter_slow) else { return };
+        inside.take_older_half(most, batch);
         if let Some(budget) = cut {
             let freed = inside.uncover() * sizes.size(class);
             // Relaxed: a figure.

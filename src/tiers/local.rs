@@ -4,7 +4,7 @@ use core::ptr::NonNull;
 use core::time::Duration;
 
 use crate::raw::barrier;
-use crate::raw::block::{BATCH, Batch};
+use crate::raw::block::Batch;
 use crate::raw::chaos;
 use crate::raw::config::Config;
 use crate::raw::home::{Home, Lent};
@@ -237,15 +237,14 @@ impl Local {
         Room::Here(inside)
     }
 
-    /// The most blocks of a class that a flush takes.
-    pub(crate) fn half(&self, class: Class) -> usize {
-        usize::from(self.capacities[class.index()] / 2).min(BATCH)
+    /// How many blocks a flush of a class would take.
+    pub(crate) fn older_half(&self, own: Own<'_>, class: Class) -> usize {
+        own.slot.older_half(class, &self.sizes)
     }
 
-    /// Takes the older half of a magazine out, for a block of `wanted` that waits for room. A magazine of another class
-    /// gives its credit up too.
-    pub(crate) fn flush(&self, own: Own<'_>, class: Class, wanted: Class, budget: &Budget, batch: &mut Batch) {
-        own.slot.flush(class, &self.sizes, (class != wanted).then_some(budget), batch);
+    /// Takes the older half of a magazine out, `most` at most. `cut`: it gives up the credit that then covers no block.
+    pub(crate) fn flush(&self, own: Own<'_>, class: Class, most: usize, cut: Option<&Budget>, batch: &mut Batch) {
+        own.slot.flush(class, most, &self.sizes, cut, batch);
     }
 
     /// Takes the idle part of every slot, or all of it. `release` is user code: it runs when the owners are let in again,

@@ -303,8 +303,11 @@ impl<B: Backing> Tiers<B> {
         let mut room = this.local.room(own, class, &this.budget);
         if let Room::AfterFlushOf(flushed) = room {
             // The block is in hand and its unit not counted back: that is what keeps the pool during the flush.
-            let flush = |batch: &mut Batch| this.local.flush(own, flushed, class, &this.budget, batch);
-            if this.store_shared(flushed, this.local.half(flushed), flush).is_err() {
+            let most = this.local.older_half(own, flushed);
+            // Another class gives its credit up too.
+            let cut = (flushed != class).then_some(&*this.budget);
+            let flush = |batch: &mut Batch| this.local.flush(own, flushed, most, cut, batch);
+            if this.store_shared(flushed, most, flush).is_err() {
                 return false;
             }
             room = this.local.room(own, class, &this.budget);

@@ -30,11 +30,14 @@ fn requests<T>(pool: &Pool<Ledger>, large: impl Fn() -> T) {
 #[test]
 fn of_the_class_that_the_thread_used_before() {
     let ledger = Ledger::new();
-    let pool = pool(&ledger, 4 * KIB * KIB);
-    // All that it may lease.
-    drop([(); 32].map(|()| pool.get(64 * KIB)));
-    requests(&pool, || ());
-    drop(pool);
+    // With the smaller limit there is no room beside the lease for as many blocks as half a cache could hold.
+    for idle_limit in [4 * KIB * KIB, KIB * KIB] {
+        let pool = pool(&ledger, idle_limit);
+        // All that it may lease.
+        drop(vec![(); idle_limit / 2 / (64 * KIB)].iter().map(|()| pool.get(64 * KIB)).collect::<Vec<_>>());
+        requests(&pool, || ());
+        drop(pool);
+    }
     ledger.assert_empty();
 }
 

@@ -19,7 +19,7 @@ enum Step {
     TakeBelowFloor,
     Store,
     Refill(usize),
-    Flush,
+    Flush(usize),
     Cover(usize),
     Uncover,
     CountGet,
@@ -32,7 +32,7 @@ fn steps() -> impl Strategy<Value = Step> {
         8 => any::<()>().prop_map(|()| Step::TakeBelowFloor),
         16 => any::<()>().prop_map(|()| Step::Store),
         4 => (1..=BATCH).prop_map(Step::Refill),
-        2 => any::<()>().prop_map(|()| Step::Flush),
+        2 => (0..=BATCH).prop_map(Step::Flush),
         6 => (1..=BATCH).prop_map(Step::Cover),
         1 => any::<()>().prop_map(|()| Step::Uncover),
         1 => any::<()>().prop_map(|()| Step::CountGet),
@@ -107,10 +107,12 @@ proptest! {
                     prop_assert_eq!(batch.len(), count - fits);
                     model.idle.extend(came.iter().rev().take(fits));
                 }
-                Step::Flush => {
+                Step::Flush(most) => {
                     let mut batch = Batch::default();
-                    magazine.enter_slow().unwrap().take_older_half(&mut batch);
                     let half = model.idle.len().div_ceil(2).min(BATCH);
+                    prop_assert_eq!(magazine.older_half(), half);
+                    let half = half.min(most);
+                    magazine.enter_slow().unwrap().take_older_half(most, &mut batch);
                     let mut left: Vec<_> = core::iter::from_fn(|| batch.pop()).collect();
                     left.reverse();
                     prop_assert_eq!(left, model.idle.drain(..half).map(block).collect::<Vec<_>>());
