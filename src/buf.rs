@@ -213,7 +213,7 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
     #[inline(always)]
     fn resized(&mut self, len: usize) {
         let before = core::mem::replace(&mut self.len, len);
-        if cfg!(millpond_asan) && len < before {
+        if len < before {
             // SAFETY: inside the block.
             let rest = unsafe { self.ptr.add(len) };
             // SAFETY: (I2) the block is this buffer's.
@@ -228,12 +228,10 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
     #[inline]
     pub unsafe fn set_len(&mut self, len: usize) {
         debug_assert!(len <= self.capacity());
-        if cfg!(millpond_asan) {
-            // SAFETY: (I2) the block is this buffer's.
-            unsafe { poison(self.ptr, self.capacity()) };
-            // SAFETY: as above.
-            unsafe { unpoison(self.ptr, len) };
-        }
+        // SAFETY: (I2) the block is this buffer's.
+        unsafe { poison(self.ptr, self.capacity()) };
+        // SAFETY: as above.
+        unsafe { unpoison(self.ptr, len) };
         self.len = len;
     }
 

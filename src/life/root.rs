@@ -1,6 +1,5 @@
 //! A pool's way to its core, which its first use makes.
 
-use core::fmt;
 use core::mem::ManuallyDrop;
 use core::panic::UnwindSafe;
 use core::ptr::{self, NonNull};
@@ -87,11 +86,5 @@ impl<B: Backing> Drop for Root<B> {
             // SAFETY: it is from `into_raw`, and ends with this root.
             drop(unsafe { Handle::from_raw(core) });
         }
-    }
-}
-
-impl<B: Backing> fmt::Debug for Root<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Root").field(&self.core).finish()
     }
 }

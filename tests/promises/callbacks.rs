@@ -3,6 +3,8 @@
 
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use crate::common::cue::{Cue, Object};
 use crate::common::ledger::Ledger;
@@ -198,4 +200,32 @@ fn of_a_hook_is_counted_and_the_collection_done() {
     }
     drop(pool);
     ledger.assert_empty();
+}
+
+/// What a panic carries is the user's too, and so is its drop.
+#[test]
+fn of_what_a_panic_carries_is_contained() {
+    struct Carried(Arc<AtomicUsize>, usize);
+
+    impl Drop for Carried {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, SeqCst);
+            if let Some(left) = self.1.checked_sub(1) {
+                resume_unwind(Box::new(Carried(self.0.clone(), left)));
+            }
+        }
+    }
+
+    let drops = Arc::new(AtomicUsize::new(0));
+    for more in 0..3 {
+        drops.store(0, SeqCst);
+        let carried = drops.clone();
+        let reset = move |_: &mut String| -> bool { resume_unwind(Box::new(Carried(carried.clone(), more))) };
+        let pool = ObjectPool::builder(String::new).reset(reset).collect(Collect::Manual).build().unwrap();
+        drop(pool.get());
+        let stats = pool.stats();
+        // The next one is forgotten: it could go on like that.
+        assert_eq!((stats.reset_panics, drops.load(SeqCst)), (1, 1), "{stats}");
+        assert_eq!(stats.objects.in_use, 0, "{stats}");
+    }
 }

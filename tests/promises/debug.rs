@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use crate::common::census::{Census, Object};
 use crate::common::flaky::Flaky;
 use crate::common::ledger::Ledger;
-use millpond::{Collect, ObjectPool, Pool, Recycle};
+use millpond::{Collect, ObjectPool, Pool, Pressure, Recycle};
 
 /// Both forms, which differ in white space and final commas alone.
 #[track_caller]
@@ -70,9 +70,10 @@ fn builders_print_their_knobs() {
         .collect(Collect::Manual)
         .limit(77 << 20)
         .idle_limit(333 << 10)
+        .pressure(|| Pressure::Low)
         .track_one_in(55);
     let text = printed(&builder);
-    for knob in ["limit: Some(80740352)", "idle_limit: 340992", "track: Some(55)", "zero_on_return: false"] {
+    for knob in ["limit: Some(80740352)", "idle_limit: 340992", "track: Some(55)", "pressure: Some(Signal)", "zero_on_return: false"] {
         assert!(text.contains(knob), "{knob}: {text}");
     }
     let other = builder.clone();

@@ -235,6 +235,31 @@ fn objects_outlive_every_handle() {
     }
 }
 
+/// A clone of a builder builds another pool, with the same settings and callbacks.
+#[test]
+fn a_clone_of_a_builder_builds_a_pool_of_its_own() {
+    let census = Census::default();
+    let reset = |object: &mut Object| object.tag == 0;
+    let builder = census.builder().reset(reset).max_idle(2).collect(Collect::Manual).recycle(Recycle::Always);
+    for pool in [builder.clone(), builder].map(|builder| builder.build().unwrap()) {
+        let made = census.made();
+        let mut held: Vec<_> = (0..4).map(|_| pool.get()).collect();
+        held[0].tag = 1;
+        drop(held);
+        let stats = pool.stats();
+        assert_eq!((census.made() - made, stats.objects.idle), (4, 2), "one was refused, and one too many\n{stats}");
+    }
+    census.assert_empty();
+}
+
+#[test]
+fn a_clone_of_a_pool_makes_objects_by_the_same_function() {
+    let pool = ObjectPool::new(|| String::from("made"));
+    let clone = pool.clone();
+    assert_eq!([pool.get(), clone.get()].map(Pooled::detach), ["made"; 2]);
+    assert_eq!(pool.stats().objects.misses, 2, "it is the same pool");
+}
+
 /// A `make` and a `reset` hold what they captured until the last handle and the last object are gone, and their drops may panic.
 #[test]
 fn closures_live_as_long_as_their_pool() {

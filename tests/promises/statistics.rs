@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::common::ledger::Ledger;
 use crate::common::threads;
-use millpond::{Builder, ClassStats, Collect, Collected, GetError, Pool, Recycle, Stats};
+use millpond::{Builder, ClassStats, Collect, Collected, CollectorState, GetError, Pool, Recycle, Stats};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -280,6 +280,25 @@ fn collections_and_purges_are_told_apart() {
 
 /// N18:
 /// Whatever way blocks took meanwhile, through all tiers and beside collections.
+/// What does not come of use is there before it.
+#[test]
+fn an_unused_pool_shows_its_settings() {
+    let of = |stats: &Stats| (stats.idle_limit, stats.local_limit, stats.limit);
+    let ledger = Ledger::new();
+    let set = builder(&ledger).idle_limit(3 * MIB).local_limit(MIB).limit(5 * MIB).track_one_in(7).build().unwrap();
+    let unused = set.stats();
+    assert_eq!(of(&unused), (3 * MIB, MIB, Some(5 * MIB)));
+    assert_eq!((unused.collector, unused.allocated_bytes, unused.slots), (CollectorState::Manual, 0, 0));
+    assert_eq!((set.outstanding().one_in, set.outstanding().count()), (7, 0));
+    drop(set.get(1));
+    assert_eq!(of(&set.stats()), of(&unused));
+    assert_eq!(set.outstanding().one_in, 7);
+
+    let (default, built) = (Pool::default().stats(), Pool::builder().build().unwrap().stats());
+    assert_eq!((of(&default), default.collector), (of(&built), CollectorState::NotStarted));
+    assert_eq!(Pool::new().outstanding().one_in, 0);
+}
+
 #[test]
 fn the_books_balance_after_many_threads() {
     const GETS: usize = 4 * 3000 * 3;
