@@ -15,6 +15,7 @@ mod real {
         AtomicBool, AtomicI64, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence,
     };
     pub(crate) use crossbeam_queue::ArrayQueue;
+    pub(crate) use std::panic::catch_unwind;
     pub(crate) use std::sync::Arc;
     #[expect(clippy::disallowed_types, reason = "its homes take it from here")]
     pub(crate) use std::sync::Mutex;

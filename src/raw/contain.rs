@@ -3,16 +3,13 @@
 use core::any::Any;
 use core::mem::ManuallyDrop;
 use core::ops::Deref;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+
+use crate::sync::catch_unwind;
 
 /// Runs user code and lets no panic out; true if there was one.
 pub(crate) fn contain(user_code: impl FnOnce()) -> bool {
-    if cfg!(loom) {
-        // A panic is a failed check, and ends the model.
-        user_code();
-        return false;
-    }
     let Err(payload) = catch_unwind(AssertUnwindSafe(user_code)) else { return false };
     drop_payload(payload);
     true

@@ -18,6 +18,11 @@ pub(crate) use loom::{lazy_static, thread_local};
 #[cfg(not(crossbeam_loom))]
 pub(crate) use std::sync::Arc;
 
+/// A panic is a failed check, and ends the model.
+pub(crate) fn catch_unwind<R>(f: impl FnOnce() -> R) -> std::thread::Result<R> {
+    Ok(f())
+}
+
 /// Atomics that fail the model when they are dropped before the last access has happened, or used later.
 macro_rules! checked {
     ($($name:ident $(<$t:ident>)?($value:ty);)*) => {$(

@@ -211,7 +211,7 @@ fn of_what_a_panic_carries_is_contained() {
         fn drop(&mut self) {
             self.0.fetch_add(1, SeqCst);
             if let Some(left) = self.1.checked_sub(1) {
-                resume_unwind(Box::new(Carried(self.0.clone(), left)));
+                resume_unwind(Box::new(Self(self.0.clone(), left)));
             }
         }
     }

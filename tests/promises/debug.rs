@@ -73,7 +73,13 @@ fn builders_print_their_knobs() {
         .pressure(|| Pressure::Low)
         .track_one_in(55);
     let text = printed(&builder);
-    for knob in ["limit: Some(80740352)", "idle_limit: 340992", "track: Some(55)", "pressure: Some(Signal)", "zero_on_return: false"] {
+    for knob in [
+        "limit: Some(80740352)",
+        "idle_limit: 340992",
+        "track: Some(55)",
+        "pressure: Some(Signal)",
+        "zero_on_return: false",
+    ] {
         assert!(text.contains(knob), "{knob}: {text}");
     }
     let other = builder.clone();

@@ -253,11 +253,14 @@ fn a_clone_of_a_builder_builds_a_pool_of_its_own() {
 }
 
 #[test]
-fn a_clone_of_a_pool_makes_objects_by_the_same_function() {
-    let pool = ObjectPool::new(|| String::from("made"));
-    let clone = pool.clone();
-    assert_eq!([pool.get(), clone.get()].map(Pooled::detach), ["made"; 2]);
-    assert_eq!(pool.stats().objects.misses, 2, "it is the same pool");
+fn a_clone_of_a_pool_makes_objects_in_the_same_way() {
+    let text = String::from("made");
+    let by_closure = ObjectPool::builder(move || text.clone()).build().unwrap();
+    for pool in [ObjectPool::new(|| String::from("made")), by_closure] {
+        let clone = pool.clone();
+        assert_eq!([pool.get(), clone.get()].map(Pooled::detach), ["made"; 2]);
+        assert_eq!(pool.stats().objects.misses, 2, "it is the same pool");
+    }
 }
 
 /// A `make` and a `reset` hold what they captured until the last handle and the last object are gone, and their drops may panic.
