@@ -132,6 +132,11 @@ impl Magazine {
         self.len().div_ceil(2).min(BATCH)
     }
 
+    /// For how many blocks there is no credit any more once that half is gone and the rest is covered exactly.
+    pub(crate) fn given_up(&self) -> usize {
+        self.room().saturating_sub(self.len()) + self.older_half()
+    }
+
     /// How many blocks are covered.
     pub(crate) fn room(&self) -> usize {
         cells(self.room.load(Relaxed))

@@ -189,9 +189,9 @@ impl Slot {
         true
     }
 
-    /// The class whose magazine covers most bytes, if those are `least` or more.
+    /// The class that gives up most bytes of credit by a flush with a cut, if those are `least` or more.
     pub(crate) fn heaviest(&self, sizes: &SizeClasses, least: usize) -> Option<Class> {
-        let bytes = |(class, magazine): (Class, &Magazine)| (magazine.room() * sizes.size(class), class);
+        let bytes = |(class, magazine): (Class, &Magazine)| (magazine.given_up() * sizes.size(class), class);
         self.used(sizes).map(bytes).filter(|(bytes, _)| *bytes >= least).max().map(|(_, class)| class)
     }
 

@@ -50,6 +50,25 @@ fn of_a_class_that_no_lease_could_cover() {
     ledger.assert_empty();
 }
 
+/// All of a class would be, but no flush takes all.
+#[test]
+fn of_a_class_of_which_half_is_not_enough() {
+    let ledger = Ledger::new();
+    let pool = pool(&ledger, KIB * KIB);
+    let lens = [4 * KIB, 3584];
+    let burst = || lens.map(|len| drop([(); 64].map(|()| pool.get(len))));
+    burst();
+    let before = pool.stats().total();
+    for _ in 0..10 {
+        drop(pool.get(256 * KIB));
+        burst();
+    }
+    let hits = pool.stats().total().local_hits - before.local_hits;
+    assert_eq!(hits, 10 * 2 * 64, "{}", pool.stats());
+    drop(pool);
+    ledger.assert_empty();
+}
+
 #[test]
 fn where_other_threads_have_leased_the_rest() {
     let ledger = Ledger::new();
