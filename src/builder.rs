@@ -76,7 +76,7 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
             limit: None,
             align: Config::DEFAULT_ALIGN,
             zero_on_return: false,
-            collect: Collect::Background(Config::DEFAULT_INTERVAL),
+            collect: Collect::DEFAULT,
             pressure: None,
             recycle: Recycle::Auto,
             trimmed: None,

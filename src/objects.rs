@@ -212,8 +212,7 @@ impl<T: Send + 'static> ObjectPool<T, Given> {
     }
 }
 
-const DEFAULT: Config =
-    Config::of_objects(Config::DEFAULT_MAX_IDLE, Collect::Background(Config::DEFAULT_INTERVAL), Recycle::Auto);
+const DEFAULT: Config = Config::of_objects(Config::DEFAULT_MAX_IDLE, Collect::DEFAULT, Recycle::Auto);
 
 impl<T: Send + 'static, M> ObjectPool<T, M> {
     const fn seeded(make: M, mut config: Config, reset: Reset<T>) -> Self {

@@ -28,15 +28,46 @@ use super::{AllocError, Allocator, empty};
 pub struct FromGlobalAlloc<G>(G);
 
 impl<G: Copy> FromGlobalAlloc<G> {
-    /// Around an allocator that is `Copy`: derive that for one without a state of its own, or see [`new_unchecked`](Self::new_unchecked).
-    /// It cannot hold its blocks inside itself then, nor is one copy another heap than the next, so it may be moved.
+    /// Around an allocator that is `Copy`, as a reference to a heap is. It cannot hold its blocks inside itself then, nor is one copy
+    /// another heap than the next, so it may be moved.
     #[must_use]
-    pub const fn new(allocator: G) -> Self {
+    pub const fn from_copy(allocator: G) -> Self {
         Self(allocator)
     }
 }
 
 impl<G> FromGlobalAlloc<G> {
+    /// Around an allocator without a state of its own, as nearly all are: [`System`](std::alloc::System), jemalloc, mimalloc, and whatever
+    /// counts in `static`s. One value of it is as good as another, so it may be moved.
+    ///
+    /// Any other does not compile: it may hold its blocks inside itself. For one that is `Copy` there is [`from_copy`](Self::from_copy), and
+    /// for all others [`new_unchecked`](Self::new_unchecked).
+    ///
+    /// ```compile_fail,E0080
+    /// use std::alloc::{GlobalAlloc, Layout, System};
+    /// use millpond::alloc::FromGlobalAlloc;
+    ///
+    /// struct Named(String);
+    ///
+    /// // SAFETY: passes on to `System`.
+    /// unsafe impl GlobalAlloc for Named {
+    ///     unsafe fn alloc(&self, layout: Layout) -> *mut u8 { unsafe { System.alloc(layout) } }
+    ///     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) { unsafe { System.dealloc(block, layout) } }
+    /// }
+    ///
+    /// let allocator = FromGlobalAlloc::new(Named(String::from("heap")));
+    /// ```
+    #[must_use]
+    pub const fn new(allocator: G) -> Self {
+        const {
+            assert!(
+                size_of::<G>() == 0 && !core::mem::needs_drop::<G>(),
+                "`FromGlobalAlloc::new` takes an allocator without state; see `from_copy` and `new_unchecked` for others"
+            );
+        };
+        Self(allocator)
+    }
+
     /// Around any allocator. A program's own one is a `static` and never moves, so a [`GlobalAlloc`] does not promise what an
     /// [`Allocator`] does.
     ///
@@ -68,7 +99,7 @@ impl<G> FromGlobalAlloc<G> {
 
 impl<G: Copy + Default> Default for FromGlobalAlloc<G> {
     fn default() -> Self {
-        Self::new(G::default())
+        Self::from_copy(G::default())
     }
 }
 

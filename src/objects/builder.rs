@@ -58,7 +58,7 @@ impl<T: Send + 'static, M> ObjectBuilder<T, M> {
             make,
             reset: Reset::Keep,
             max_idle: Config::DEFAULT_MAX_IDLE,
-            collect: Collect::Background(Config::DEFAULT_INTERVAL),
+            collect: Collect::DEFAULT,
             pressure: None,
             recycle: Recycle::Auto,
             track: None,

@@ -28,7 +28,16 @@ pub enum Collect {
     Manual,
 }
 
+/// [`Background`](Collect::Background), every 10 s.
+impl Default for Collect {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Collect {
+    pub(crate) const DEFAULT: Self = Self::Background(Duration::from_secs(10));
+
     /// Who collects a pool that was never used.
     pub(crate) fn before_use(self) -> CollectorState {
         match self {
@@ -114,7 +123,6 @@ impl Config {
     pub(crate) const DEFAULT_LOCAL_LIMIT: usize = 4 << 20;
     /// A cache line: two threads never write to one line through neighbouring blocks.
     pub(crate) const DEFAULT_ALIGN: usize = 64;
-    pub(crate) const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);
 
     pub(crate) const DEFAULT: Self = Self {
         classes: SizeClasses::new(Self::DEFAULT_MIN_CLASS, Self::DEFAULT_MAX_CLASS),
@@ -125,7 +133,7 @@ impl Config {
         align: Self::DEFAULT_ALIGN,
         zero_on_return: false,
         resets: false,
-        collect: Collect::Background(Self::DEFAULT_INTERVAL),
+        collect: Collect::DEFAULT,
         pressure: None,
         recycle: Recycle::Auto.resolve(),
         chaos: None,

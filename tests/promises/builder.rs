@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use millpond::alloc::Global;
-use millpond::{Builder, Collect, Pool};
+use millpond::{Builder, Collect, Pool, Recycle};
 
 #[track_caller]
 fn rejected(builder: Builder<Global>, parts: &[&str]) {
@@ -72,6 +72,12 @@ fn classes_are_rounded_up() {
     assert_eq!(pool.get(1025).capacity(), 1025);
     let single = Pool::builder().min_class(4096).max_class(4096).build().unwrap();
     assert_eq!(single.get(1).capacity(), 4096);
+}
+
+#[test]
+fn without_a_choice_it_collects_every_ten_seconds_and_lets_tools_decide() {
+    assert_eq!(Collect::default(), Collect::Background(Duration::from_secs(10)));
+    assert_eq!(Recycle::default(), Recycle::Auto);
 }
 
 #[test]

@@ -96,7 +96,7 @@ unsafe impl GlobalAlloc for Named {
 
 fn checked() -> (Named, FromGlobalAlloc<Named>) {
     let named = Named::new();
-    (named, FromGlobalAlloc::new(named))
+    (named, FromGlobalAlloc::from_copy(named))
 }
 
 #[test]
@@ -105,6 +105,29 @@ fn blocks_are_aligned_long_enough_and_apart() {
     let (named, allocator) = checked();
     blocks::all_at_once(&allocator, &SIZES);
     named.assert_empty();
+}
+
+/// As mimalloc's: nothing is derived for it.
+#[test]
+fn an_allocator_without_state_need_not_be_copy() {
+    struct Bare;
+
+    // SAFETY: memory comes from `System`, unchanged.
+    unsafe impl GlobalAlloc for Bare {
+        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+            // SAFETY: passed on.
+            unsafe { System.alloc(layout) }
+        }
+
+        unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+            // SAFETY: passed on.
+            unsafe { System.dealloc(block, layout) };
+        }
+    }
+
+    static POOL: Pool<FromGlobalAlloc<Bare>> = Pool::new_in(FromGlobalAlloc::new(Bare));
+    assert!(POOL.get(5000).capacity() >= 5000);
+    blocks::all_at_once(&FromGlobalAlloc::new(Bare), &SIZES);
 }
 
 #[test]
