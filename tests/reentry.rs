@@ -1,5 +1,5 @@
 //! Whoever allocates or frees on behalf of a pool may use the pool: nothing is allocated while the thread is inside its
-//! slot, nor under a lock. A binary of its own, as every allocation of an armed thread uses the pool.
+//! slot, nor under a lock that anybody waits for. A binary of its own, as every allocation of an armed thread uses the pool.
 #![allow(clippy::disallowed_methods, reason = "an allocator of its own")]
 
 mod common;
@@ -8,11 +8,12 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::{Cell, RefCell};
 use std::ptr::NonNull;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use common::ledger::Ledger;
 use common::process::alone;
 use millpond::alloc::{AllocError, Allocator};
-use millpond::{Builder, Collect, Pool, PoolBuf, Recycle};
+use millpond::{Builder, Collect, CollectorState, Pool, PoolBuf, Recycle};
 
 thread_local! {
     /// What the next call of the program's allocator does.
@@ -104,6 +105,35 @@ fn nothing_is_allocated_under_a_lock_of_a_tracked_pool() {
         HOOK.set(None);
         assert!(USES.get() > 40, "{} uses", USES.get());
         assert_eq!(outstanding.sites.iter().map(|site| site.count).sum::<usize>(), 1000, "{outstanding}");
+    });
+}
+
+thread_local!(static COLLECTED: Cell<[usize; 2]> = const { Cell::new([0; 2]) });
+
+fn use_a_new_one() {
+    let builder = Pool::builder().collect(Collect::Background(Duration::from_secs(3600))).recycle(Recycle::Always);
+    let Ok(pool) = builder.build() else { return };
+    drop(pool.get(1));
+    let [all, well] = COLLECTED.get();
+    COLLECTED.set([all + 1, well + usize::from(pool.stats().collector == CollectorState::Background)]);
+}
+
+/// To start it and to be put on its list takes memory, and here each piece of that another pool that does the same.
+#[test]
+fn nothing_is_allocated_under_the_lock_of_the_background_thread() {
+    alone("nothing_is_allocated_under_the_lock_of_the_background_thread", || {
+        let mut pools: Vec<Pool> = Vec::with_capacity(20);
+        for n in 0..20 {
+            let pool = Pool::builder().collect(Collect::Background(Duration::from_millis(1))).build().unwrap();
+            HOOK.set(Some(use_a_new_one));
+            drop(pool.get(4096));
+            HOOK.set(None);
+            assert_eq!(pool.stats().collector, CollectorState::Background);
+            // The thread ends in between, or the list grows.
+            if n < 10 { drop(pool) } else { pools.push(pool) }
+        }
+        let [all, well] = COLLECTED.get();
+        assert!(all > 50 && well == all, "{well} of {all} pools are collected");
     });
 }
 

@@ -2,8 +2,10 @@
 //! holds a block.
 
 use core::cell::LazyCell;
+use core::mem;
 use core::ptr::NonNull;
 use core::time::Duration;
+use std::sync::mpsc::sync_channel;
 use std::sync::{MutexGuard, TryLockError};
 use std::thread::{self, Thread};
 use std::time::Instant;
@@ -117,16 +119,58 @@ fn list() -> Option<MutexGuard<'static, List>> {
     }
 }
 
+/// The list, with room for one more. Nothing is allocated or freed under its lock, as the program's allocator may use pools too.
+fn list_with_room() -> Option<MutexGuard<'static, List>> {
+    let mut spare = Vec::new();
+    loop {
+        let mut list = list()?;
+        let wanted = list.members.len() + 1;
+        let (has_room, fits) = (wanted <= list.members.capacity(), wanted <= spare.capacity());
+        if has_room && spare.capacity() == 0 {
+            return Some(list);
+        }
+        if fits && !has_room {
+            spare.append(&mut list.members);
+            mem::swap(&mut spare, &mut list.members);
+        }
+        drop(list);
+        if has_room || fits {
+            spare = Vec::new();
+        } else {
+            spare.try_reserve(2 * wanted).ok()?;
+        }
+    }
+}
+
 /// Puts a pool on the list and starts the thread if it does not run. None: it could not be started.
 pub(crate) fn join(member: Member) -> Option<Waker> {
-    let mut list = list()?;
-    list.members.try_reserve(1).ok()?;
+    let mut started = None;
+    let mut list = list_with_room()?;
     if list.thread.is_none() {
-        let started = thread::Builder::new().name("millpond".into()).spawn(run).ok()?;
-        list.thread = Some(started.thread().clone());
+        drop(list);
+        let (told, wait) = sync_channel(1);
+        let run_if_told = move || {
+            if wait.recv().is_ok() {
+                run()
+            }
+        };
+        let handle = thread::Builder::new().name("millpond".into()).spawn(run_if_told).ok()?;
+        list = list_with_room()?;
+        // Another pool may have been faster. Then nobody tells this one, and it ends.
+        let first = list.thread.is_none();
+        if first {
+            list.thread = Some(handle.thread().clone());
+        }
+        started = Some((handle, told, first));
     }
     list.push(member);
-    list.thread.clone().map(Waker)
+    let waker = list.thread.clone().map(Waker);
+    drop(list);
+    if let Some((_, told, true)) = &started {
+        // There is room for it, and the thread waits.
+        _ = told.send(());
+    }
+    waker
 }
 
 /// Takes a pool off the list. False: the list could not be had, and the pool must not be freed.
@@ -147,13 +191,19 @@ fn run() {
     let mut visits = Vec::new();
     loop {
         let now = Instant::now();
-        let next = {
+        let mut refused = false;
+        let next = loop {
             let Some(mut list) = list() else { continue };
             if list.members.is_empty() {
                 list.thread = None;
                 return;
             }
-            list.next_round(now, &mut visits)
+            let wanted = list.members.len();
+            if wanted <= visits.capacity() || refused {
+                break list.next_round(now, &mut visits);
+            }
+            drop(list);
+            refused = visits.try_reserve(wanted - visits.len()).is_err();
         };
         let system = LazyCell::new(Pressure::of_system);
         // One time for all: what those before it took must not make a pool's looks seem nearer than they are.
@@ -176,7 +226,7 @@ impl List {
     }
 
     /// Takes back what the visits of the last round learnt, and fills in those of this one. Returns when the next one
-    /// begins; none: not before a pool has blocks.
+    /// begins; none: not before a pool has blocks. `visits` has room for as many as there are members, if there is memory for that.
     fn next_round(&mut self, now: Instant, visits: &mut Vec<Visit>) -> Option<Instant> {
         for Visit { member: visited, .. } in visits.drain(..) {
             if let Ok(place) = self.members.binary_search_by_key(&visited.number, |member| member.number) {
@@ -196,8 +246,9 @@ impl List {
             awake = true;
             let due = member.schedule.is_due(now);
             // Without memory for the visit there is none until the next round.
+            let has_room = visits.len() < visits.capacity();
             // SAFETY: as above.
-            if (due || look) && visits.try_reserve(1).is_ok() && unsafe { (member.calls.upgrade)(member.pool) } {
+            if (due || look) && has_room && unsafe { (member.calls.upgrade)(member.pool) } {
                 visits.push(Visit { member: *member, due });
             }
             next = [next, member.schedule.next()].into_iter().flatten().min();

@@ -72,6 +72,7 @@ impl Rounds {
 
     /// One round. How long the thread would sleep.
     fn round(&mut self) -> Option<Duration> {
+        self.visits.reserve(self.list.members.len());
         let next = self.list.next_round(self.now, &mut self.visits);
         self.visits.iter_mut().for_each(|visit| visit.pay(self.now, &|| Pressure::Low));
         next.map(|next| next - self.now)
