@@ -124,14 +124,14 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
     /// ```
     ///
     /// # Panics
-    /// If there is no memory for the pool itself, at its first use, the process is treated as `Vec` would treat it
+    /// If there is no memory for the pool itself, at its first use, or for the arena's own few words where none is idle, the process is treated as `Vec` would treat it
     /// ([`handle_alloc_error`](std::alloc::handle_alloc_error)).
     ///
     /// # Cost
     /// A clone of the handle and an idle arena's chunk, this thread's if there is one: some ten nanoseconds, more where several
     /// threads make arenas of one pool, which share its counts. As much when the
     /// arena is dropped, and what its large blocks cost. A new arena's first small piece, and each that no longer fits, allocate
-    /// a chunk, twice as large as the last.
+    /// a chunk, twice as large as the last if there is memory for that.
     #[inline]
     #[must_use]
     #[track_caller]
@@ -227,7 +227,7 @@ impl<A: Allocator + Send + Sync + 'static> Arena<A> {
         unsafe { Core::deallocate(self.pool.as_raw(), block.start, block.layout) };
     }
 
-    /// Gives everything back: large blocks to the pool, while the arena and its largest chunk stay for what comes next.
+    /// Gives everything back: large blocks to the pool, while the arena and its last chunk, as a rule the largest, stay for what comes next.
     ///
     /// ```
     /// let mut arena = millpond::Pool::new().arena();

@@ -139,8 +139,8 @@ impl<T: Send + 'static> ObjectPool<T> {
     /// An idle object, or else a new one.
     ///
     /// # Panics
-    /// If `make` does. If there is no memory for the box that the object lies in, the process is treated as `Box::new` would treat
-    /// it.
+    /// If `make` does. If there is no memory for the box that the object lies in, the object is dropped, and the process is treated as
+    /// `Box::new` would treat it.
     ///
     /// # Cost
     /// That of [`Pool::get`](crate::Pool::get): nothing is allocated where an object is idle.
@@ -167,7 +167,7 @@ impl<T: Send + 'static> ObjectPool<T> {
     /// [`GetError::OutOfMemory`].
     ///
     /// # Panics
-    /// If `make` does.
+    /// If `make` does, or the drop of an object that there is no memory for.
     #[inline(always)]
     #[track_caller]
     pub fn try_get(&self) -> Result<Pooled<T>, GetError> {
@@ -256,7 +256,7 @@ impl<T: Send + 'static, M> ObjectPool<T, M> {
     /// Makes an object one of the pool's: it goes there when it is dropped.
     ///
     /// # Panics
-    /// Does not; out of memory for its box is treated as `Box::new` would treat it.
+    /// Does not, but for the drop of an object that there is no memory for; that lack is treated as `Box::new` would treat it.
     #[track_caller]
     pub fn adopt(&self, object: T) -> Pooled<T> {
         or_failed(self.count_adopted(object))

@@ -62,7 +62,7 @@ impl Bump {
         unsafe { (&self.chunks).shrink(block, old, new) }.ok().map(NonNull::cast)
     }
 
-    /// Takes everything back, and keeps the last chunk, which is the largest.
+    /// Takes everything back, and keeps the last chunk, which is the largest unless memory was short.
     pub(crate) fn reset(&mut self) {
         if self.wipes {
             // SAFETY: nothing is allocated meanwhile.

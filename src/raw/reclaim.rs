@@ -50,8 +50,8 @@ crate::sync::thread_local! {
     static MINE: RefCell<Mine> = RefCell::new(Mine::new());
 }
 
-/// While the guard lives, nothing that was current after this call leaves its [`Shell`]. No call to `A` or to user
-/// code may happen under it.
+/// While the guard lives, nothing that was current after this call leaves its [`Shell`]. Nothing here calls
+/// `A` or user code under it. A bucket may be allocated: what the program's allocator does then only keeps shells longer.
 fn pin_epoch() -> Guard {
     let pin = |mine: &RefCell<Mine>| {
         if mine.borrow().origin != Origin::here() {
