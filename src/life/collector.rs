@@ -151,7 +151,7 @@ pub(crate) fn join(member: Member) -> Option<Waker> {
         let (told, wait) = sync_channel(1);
         let run_if_told = move || {
             if wait.recv().is_ok() {
-                run()
+                run();
             }
         };
         let handle = thread::Builder::new().name("millpond".into()).spawn(run_if_told).ok()?;
