@@ -278,8 +278,6 @@ fn collections_and_purges_are_told_apart() {
     ledger.assert_empty();
 }
 
-/// N18:
-/// Whatever way blocks took meanwhile, through all tiers and beside collections.
 /// What does not come of use is there before it.
 #[test]
 fn an_unused_pool_shows_its_settings() {
@@ -299,6 +297,8 @@ fn an_unused_pool_shows_its_settings() {
     assert_eq!(Pool::new().outstanding().one_in, 0);
 }
 
+/// N18:
+/// Whatever way blocks took meanwhile, through all tiers and beside collections.
 #[test]
 fn the_books_balance_after_many_threads() {
     const GETS: usize = 4 * 3000 * 3;
