@@ -249,8 +249,8 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
         }
     }
 
-    /// Makes room for `additional` more bytes. Grows to at least twice the capacity, into another block; where that does not
-    /// fit under the pool's `limit`, to what is needed.
+    /// Makes room for `additional` more bytes. Grows to at least twice the capacity, into another block; where that cannot be
+    /// had, under the pool's `limit` or at all, to what is needed.
     ///
     /// # Panics
     /// Where [`try_reserve`](Self::try_reserve) would fail; out of memory is treated as `Vec` treats it.

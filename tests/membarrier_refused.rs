@@ -44,8 +44,8 @@ fn beside_requests(pool: &Pool<Ledger>, mut meanwhile: impl FnMut()) {
     });
 }
 
-/// One thread goes in and out of its slot, another looks into it: a fence that is missing shows, in a release build, as a
-/// block in two hands.
+/// One thread goes in and out of its slot, another looks into it: a fence that is missing may show as a block in two
+/// hands.
 fn collect_beside_an_owner_for_a_second(pool: &Pool<Ledger>) {
     threads::scope(|scope| {
         let start = Instant::now();
