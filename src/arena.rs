@@ -124,8 +124,8 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
     /// ```
     ///
     /// # Panics
-    /// If there is no memory for the pool itself, at its first use, or for the arena's own few words where none is idle, the process is treated as `Vec` would treat it
-    /// ([`handle_alloc_error`](std::alloc::handle_alloc_error)).
+    /// If there is no memory for the pool itself, at its first use, or for the arena's own few words where none is idle, the process is
+    /// treated as `Vec` would treat it ([`handle_alloc_error`](std::alloc::handle_alloc_error)).
     ///
     /// # Cost
     /// A clone of the handle and an idle arena's chunk, this thread's if there is one: some ten nanoseconds, more where several

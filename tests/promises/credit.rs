@@ -34,7 +34,7 @@ fn of_the_class_that_the_thread_used_before() {
     for idle_limit in [4 * KIB * KIB, KIB * KIB] {
         let pool = pool(&ledger, idle_limit);
         // All that it may lease.
-        drop(vec![(); idle_limit / 2 / (64 * KIB)].iter().map(|()| pool.get(64 * KIB)).collect::<Vec<_>>());
+        drop((0..idle_limit / 2 / (64 * KIB)).map(|_| pool.get(64 * KIB)).collect::<Vec<_>>());
         requests(&pool, || ());
         drop(pool);
     }

@@ -9,8 +9,8 @@
 //!    nothing of which block it wants, this is exact for each block, not only for their number.
 //! 3. A block that was moved with others, by a flush or a refill, counts as used: it was a neighbour of one that was. So
 //!    where magazines overflow, what was not used may stay, but only of a class that was: a class without a get or a drop
-//!    since the last collection has no idle block after it. (But for a slot at its limit in bytes, which flushes whatever
-//!    class is heaviest. No slot comes to it here.)
+//!    since the last collection has no idle block after it. (But for a thread that can lease no more, which flushes whatever
+//!    class gives up most credit by it. No thread comes to that here.)
 //! 4. What is kept is found: one thread allocates only when no block of the class is idle.
 
 use std::collections::{BTreeMap, BTreeSet};
