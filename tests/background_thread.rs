@@ -12,6 +12,7 @@ mod cores;
 mod seccomp;
 
 use std::fs::read_to_string;
+use std::sync::Barrier;
 use std::time::Duration;
 
 use common::flaky::{Call, Flaky};
@@ -28,12 +29,17 @@ fn pool<A: Allocator + Send + Sync + 'static>(allocator: A, interval: Duration) 
     builder.collect(Collect::Background(interval)).recycle(Recycle::Always).build().unwrap()
 }
 
-/// The folder in `/proc` of the background thread, once there is one. std's names are there before its threads run.
-fn thread() -> Option<String> {
+/// The folders in `/proc` of the background threads. std's names are there before its threads run.
+fn threads() -> Vec<String> {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    let mut folders = tasks.map(|task| task.unwrap().path().display().to_string());
+    let folders = tasks.map(|task| task.unwrap().path().display().to_string());
     let is_ours = |folder: &String| read_to_string(format!("{folder}/comm")).is_ok_and(|name| name == "millpond\n");
-    folders.find(is_ours)
+    folders.filter(is_ours).collect()
+}
+
+/// That of the one, once there is one.
+fn thread() -> Option<String> {
+    threads().pop()
 }
 
 /// The value of a line in a task's `status`.
@@ -61,6 +67,30 @@ fn it_starts_with_a_miss_and_ends_with_the_last_pool() {
             wait_until("the thread has ended", || thread().is_none());
             drop(held);
             ledger.assert_empty();
+        }
+    });
+}
+
+/// Each starts one, as none may be started under the list's lock; those that come second end.
+#[test]
+fn pools_that_begin_together_have_one() {
+    alone("pools_that_begin_together_have_one", || {
+        for _ in 0..50 {
+            let ledger = Ledger::new();
+            let pools: [_; 8] = std::array::from_fn(|_| pool(ledger.clone(), Duration::from_millis(1)));
+            let start = Barrier::new(pools.len());
+            std::thread::scope(|scope| {
+                for pool in &pools {
+                    scope.spawn(|| {
+                        start.wait();
+                        drop(pool.get(4096));
+                    });
+                }
+            });
+            wait_until("one thread stays", || threads().len() == 1);
+            assert!(ledger.wait_until_empty(), "and it collects them all");
+            drop(pools);
+            wait_until("it has ended", || threads().is_empty());
         }
     });
 }

@@ -73,6 +73,11 @@ impl Rounds {
     /// One round. How long the thread would sleep.
     fn round(&mut self) -> Option<Duration> {
         self.visits.reserve(self.list.members.len());
+        self.round_without_memory()
+    }
+
+    /// With room for no more visits than before.
+    fn round_without_memory(&mut self) -> Option<Duration> {
         let next = self.list.next_round(self.now, &mut self.visits);
         self.visits.iter_mut().for_each(|visit| visit.pay(self.now, &|| Pressure::Low));
         next.map(|next| next - self.now)
@@ -222,6 +227,22 @@ fn a_closing_pool_is_not_visited() {
     pool.closing.set(true);
     rounds.pass(10 * INTERVAL);
     assert!(pool.collected.borrow().is_empty());
+}
+
+#[test]
+fn a_pool_that_there_is_no_memory_for_is_visited_later() {
+    let pools = [pool(), pool(), pool()];
+    let mut rounds = Rounds::of(&pools.iter().map(|pool| &**pool).collect::<Vec<_>>());
+    rounds.visits = Vec::with_capacity(1);
+    let room = rounds.visits.capacity();
+    for _ in 0..20 {
+        rounds.round_without_memory();
+        rounds.now += LOOK;
+    }
+    assert_eq!(rounds.visits.capacity(), room, "no allocation under the lock");
+    assert!(pools.iter().all(|pool| pool.handles.get() == 0), "nor a handle that nobody drops");
+    rounds.pass(2 * INTERVAL);
+    assert!(pools.iter().all(|pool| collections(pool) > 0));
 }
 
 #[test]
