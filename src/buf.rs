@@ -250,7 +250,7 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
     }
 
     /// Makes room for `additional` more bytes. Grows to at least twice the capacity, into another block; where that cannot be
-    /// had, under the pool's `limit` or at all, to what is needed.
+    /// had, under the pool's `limit` or at all, to less, and to what is needed at least.
     ///
     /// # Panics
     /// Where [`try_reserve`](Self::try_reserve) would fail; out of memory is treated as `Vec` treats it.

@@ -39,6 +39,17 @@ const LARGEST_ALIGN: usize = 2 << 20;
 /// assert_eq!(error.to_string(), "`min_class` is 0, it must be at least 16");
 /// # Ok::<(), millpond::BuildError>(())
 /// ```
+///
+/// A `static` pool with settings is built at its first use:
+///
+/// ```
+/// use std::sync::LazyLock;
+/// use millpond::Pool;
+///
+/// static POOL: LazyLock<Pool> = LazyLock::new(|| Pool::builder().limit(256 << 20).build().expect("the limit holds a block"));
+///
+/// assert!(POOL.try_get(300 << 20).is_err());
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct Builder<A = Global> {
@@ -166,7 +177,7 @@ impl<A: Allocator + Send + Sync + 'static> Builder<A> {
         self
     }
 
-    /// What to call after a collection or a purge that freed something, with what it freed: an allocator that keeps what comes
+    /// What to call after a collection or a purge that gave the allocator something back, with what that was: an allocator that keeps what comes
     /// back can be told here to give it on to the system. Default: what the allocator has of its own, which is
     /// `Jemalloc::purge` over `alloc::Jemalloc` and nothing over others; `|_, _| ()` turns that off.
     ///
@@ -176,6 +187,7 @@ impl<A: Allocator + Send + Sync + 'static> Builder<A> {
     /// - when a get frees idle blocks because the `limit` is reached: that is a request's thread, and what it freed is about to be
     ///   allocated again;
     /// - for a collection that is made by such a function itself;
+    /// - for one that freed idle arenas only, whose memory is not the allocator's;
     /// - when the pool closes.
     ///
     /// A panic in it ends there, and is counted in [`Stats::release_panics`](crate::Stats::release_panics). While it runs on the

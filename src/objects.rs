@@ -20,7 +20,7 @@ use crate::life::root::Root;
 use crate::raw::config::{Collect, Config, Recycle};
 use crate::raw::contain::{Closure, contain};
 use crate::raw::slot::Reach;
-use crate::stats::{Collected, ObjectStats, Outstanding};
+use crate::stats::{Collected, ObjectStats, Outstanding, Stats};
 use crate::tiers::backing::objects::{OBJECT, Objects, Reset};
 
 pub use self::builder::ObjectBuilder;
@@ -33,6 +33,7 @@ pub use self::source::{Given, Making};
 /// A handle, as [`Pool`](crate::Pool) is: cloning it gives the same pool, the last handle to go closes it, and objects that are
 /// still out stay valid. It stands on the same engine: each thread has idle objects of its own, what nobody used through two
 /// collections is dropped, and `max_idle` bounds how many are kept, 1024 by default. An object is counted as one, whatever it owns.
+/// It must own what it has (`T: 'static`), as a [`Pooled`] may outlive the pool, and the background thread drops objects.
 ///
 /// ```
 /// use millpond::ObjectPool;
@@ -220,7 +221,7 @@ impl<T: Send + 'static, M> ObjectPool<T, M> {
         Self { root: Root::new(), make: AssertUnwindSafe(make), seed: AssertUnwindSafe(Some(Seed { config, reset })) }
     }
 
-    /// An idle object, if there is one.
+    /// An idle object, if there is one where this thread can reach it: not in the cache of another one.
     ///
     /// ```
     /// let pool = millpond::ObjectPool::with(String::new, String::clear);
@@ -297,7 +298,8 @@ impl<T: Send + 'static, M> ObjectPool<T, M> {
         self.root.handle().map_or_else(Collected::default, |handle| handle.tiers().collect_and_trim(Reach::Idle))
     }
 
-    /// Drops all idle objects of all threads, at once. If another thread is collecting, nothing happens.
+    /// Drops all idle objects of all threads, at once; but for those of a thread that is in its cache at that moment
+    /// ([`Collected::slots_skipped`]). If another thread is collecting, nothing happens.
     pub fn purge(&self) -> Collected {
         self.root.handle().map_or_else(Collected::default, |handle| handle.tiers().collect_and_trim(Reach::All))
     }
@@ -308,7 +310,17 @@ impl<T: Send + 'static, M> ObjectPool<T, M> {
     /// As [`Pool::stats`](crate::Pool::stats).
     pub fn stats(&self) -> ObjectStats {
         if let Some(handle) = self.root.handle() {
-            return ObjectStats { collector: handle.collector_state(), ..handle.tiers().object_stats() };
+            let mut told = Stats::default();
+            handle.report(&mut told);
+            return ObjectStats {
+                collector: told.collector,
+                scheduling_inherited: told.scheduling_inherited,
+                pressure: told.pressure,
+                pressure_collections: told.pressure_collections,
+                pressure_purges: told.pressure_purges,
+                pressure_panics: told.pressure_panics,
+                ..handle.tiers().object_stats()
+            };
         }
         match &*self.seed {
             Some(Seed { config, .. }) => ObjectStats {

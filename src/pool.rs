@@ -190,7 +190,8 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
         self.root.handle().map_or_else(Collected::default, |handle| handle.tiers().collect_and_trim(Reach::Idle))
     }
 
-    /// Frees all idle blocks of all threads, at once. If another thread is collecting, nothing happens.
+    /// Frees all idle blocks of all threads, at once; but for those of a thread that is in its cache at that moment
+    /// ([`Collected::slots_skipped`]). If another thread is collecting, nothing happens.
     ///
     /// # Cost
     /// As [`collect`](Self::collect); and the gets that follow have to allocate.

@@ -186,6 +186,9 @@ pub struct Collected {
     pub depot: Freed,
     /// From the victim.
     pub victim: Freed,
+    /// Idle arenas, with their chunks. Those come from the program's own allocator, so [`blocks`](Self::blocks) and
+    /// [`bytes`](Self::bytes) are without them.
+    pub arenas: Freed,
     /// Threads' caches that were looked into.
     pub slots: usize,
     /// Threads' caches of which a part at least could not be entered this time.
@@ -216,13 +219,13 @@ impl Freed {
 }
 
 impl Collected {
-    /// Blocks freed in all tiers.
+    /// Blocks freed in all tiers, without [`arenas`](Self::arenas).
     #[must_use]
     pub fn blocks(&self) -> usize {
         self.local.blocks + self.depot.blocks + self.victim.blocks
     }
 
-    /// Bytes freed in all tiers.
+    /// Bytes freed in all tiers, without [`arenas`](Self::arenas).
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.local.bytes + self.depot.bytes + self.victim.bytes

@@ -204,3 +204,24 @@ fn a_control_group_near_its_limit_is_a_shortage() {
     let child = common::process::again(NAME).env("MILLPOND_TEST_GROUP", &group.0).spawn().unwrap();
     common::process::wait(child);
 }
+
+/// A pool of objects tells the same, and a panic of its signal.
+#[test]
+fn objects_are_dropped_in_a_severe_shortage() {
+    let (census, memory) = (Census::default(), Memory::default());
+    let signal = memory.clone();
+    let signal = move || match signal.get() {
+        Pressure::Moderate => std::panic::resume_unwind(Box::new("as the test wants it")),
+        memory => memory,
+    };
+    let builder = census.builder().collect(Collect::Background(HOUR)).pressure(signal);
+    let pool = builder.recycle(Recycle::Always).build().unwrap();
+    drop((0..100).map(|_| pool.get()).collect::<Vec<_>>());
+    memory.set(Pressure::Moderate);
+    wait_until("the panic is counted", || pool.stats().pressure_panics > 0);
+    memory.set(Pressure::Severe);
+    wait_until("the purge is counted", || pool.stats().pressure_purges > 0);
+    let stats = pool.stats();
+    assert_eq!((stats.pressure, census.live()), (Pressure::Severe, 0), "{stats}");
+    assert!(stats.to_string().contains("memory pressure: Severe, collections for it 0, purges 1, panics"), "{stats}");
+}

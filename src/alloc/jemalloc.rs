@@ -44,7 +44,7 @@ static ARENA: AtomicUsize = AtomicUsize::new(0);
 /// An arena's own tables are never given back: some 2 KiB for each MiB of addresses that was ever in use, and 128 bytes for each
 /// block. jemalloc is a C library; where `tikv-jemalloc-sys` does not build, nor does the feature.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Jemalloc(());
+pub struct Jemalloc;
 
 /// What the arena of [`Jemalloc`] holds, in bytes; from [`Jemalloc::stats`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl Jemalloc {
     /// Nothing happens until the first block.
     #[must_use]
     pub const fn new() -> Self {
-        Self(())
+        Self
     }
 
     /// Gives all free pages of the arena back to the system, those of other pools over it too.

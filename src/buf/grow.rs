@@ -8,6 +8,7 @@ use crate::buf::PoolBuf;
 use crate::error::GetError;
 use crate::life::close::Core;
 use crate::raw::home::Lent;
+use crate::tiers::Tiers;
 use crate::tiers::backing::Bytes;
 
 impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
@@ -15,17 +16,11 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
     #[cold]
     #[inline(never)]
     pub(super) fn grow(&mut self, additional: usize) -> Result<(), GetError> {
-        // Where the sum overflows, no block is as large as this either.
-        let needed = self.len.saturating_add(additional);
-        let target = needed.max(self.capacity().saturating_mul(2).min(isize::MAX as usize / 2));
         // The new block first and the old one back afterwards: one unit is held at any time.
-        // Where doubling does not fit under the limit, what is needed may.
-        let again = |error| if target > needed { self.another(needed) } else { Err(error) };
-        let mut grown = self.another(target).or_else(again)?;
+        let mut grown = self.larger(additional)?;
         grown.try_extend_from_slice(self.as_slice())?;
         core::mem::swap(self, &mut grown);
-        // SAFETY: this buffer's unit keeps the core.
-        let tiers = unsafe { &self.core().as_ref().tiers };
+        let tiers = self.tiers();
         if tiers.tracks.is_some() {
             let from = Lent { block: grown.ptr, home: grown.home };
             let lent = Lent { block: self.ptr, home: self.home };
@@ -33,6 +28,29 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
             self.home = unsafe { tiers.followed(from, lent, self.capacity()) }.home;
         }
         Ok(())
+    }
+
+    /// An empty buffer with room for what there is and `additional` bytes more. It has twice the capacity; where that is refused, half
+    /// of what can be had beyond what is needed, so that a buffer written byte by byte does not move for each of them.
+    fn larger(&self, additional: usize) -> Result<Self, GetError> {
+        // Where the sum overflows, no block is as large as this either.
+        let needed = self.len.saturating_add(additional);
+        let doubled = self.capacity().saturating_mul(2).min(isize::MAX as usize / 2);
+        let mut spare = doubled.saturating_sub(needed);
+        loop {
+            let error = match self.another(needed + spare) {
+                Err(error) if spare > 0 => error,
+                found => return found,
+            };
+            spare = match error {
+                // A class has room beyond what is needed anyway.
+                _ if self.tiers().config.classes.class_for(needed).is_some() => 0,
+                GetError::LimitReached { allocated, limit, .. } => {
+                    spare.min(limit.saturating_sub(allocated).saturating_sub(needed)) / 2
+                }
+                _ => spare / 2,
+            };
+        }
     }
 
     /// An empty buffer of the same pool.
@@ -48,6 +66,11 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
         // SAFETY: (I2) the block is this buffer's, and so is the unit.
         self.home = unsafe { Self::noted(self.core(), lent, self.capacity()) }.home;
         self
+    }
+
+    fn tiers(&self) -> &Tiers<Bytes<A>> {
+        // SAFETY: this buffer's unit keeps the core.
+        unsafe { &self.core().as_ref().tiers }
     }
 
     fn core(&self) -> NonNull<Core<Bytes<A>>> {

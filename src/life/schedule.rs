@@ -14,6 +14,9 @@ pub(crate) const LOOK: Duration = Duration::from_secs(1);
 /// How long there must have been enough memory before another purge; a pool's interval, if that is less.
 const ENOUGH: Duration = Duration::from_secs(10);
 
+/// So that the thread, which all pools share, also sleeps.
+const LEAST_INTERVAL: Duration = Duration::from_millis(1);
+
 /// When one pool is to be looked at.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Schedule {
@@ -46,7 +49,7 @@ pub(crate) struct Watch {
 impl Schedule {
     /// `seed` makes the pool's times its own.
     pub(crate) fn new(interval: Duration, seed: u64) -> Self {
-        Self { interval, due: None, random: seed }
+        Self { interval: interval.max(LEAST_INTERVAL), due: None, random: seed }
     }
 
     pub(crate) fn interval(&self) -> Duration {

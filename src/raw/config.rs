@@ -23,6 +23,8 @@ pub enum Collect {
     ///
     /// The first miss starts it. While no pool has a block it sleeps without a timer, and with the last pool it ends. It runs
     /// with the cores, the policy and the niceness of the process's main thread, and blocks signals.
+    ///
+    /// An interval of less than a millisecond is taken as one.
     Background(Duration),
     /// Only [`Pool::collect`](crate::Pool::collect) and [`Pool::purge`](crate::Pool::purge) collect.
     Manual,
@@ -54,7 +56,7 @@ pub enum Recycle {
     /// `Never` under Miri and `cfg(fuzzing)`, so that pooling does not hide a bug from the tools; else `Always`.
     #[default]
     Auto,
-    /// Every drop keeps its block for the next get.
+    /// A drop keeps its block for the next get, as far as the limits allow.
     Always,
     /// Pass-through: every get allocates, every drop frees.
     Never,

@@ -29,6 +29,7 @@ struct Runs {
 struct Last {
     local: [Figure; 2],
     victim: [Figure; 2],
+    arenas: [Figure; 2],
     slots: Figure,
     slots_skipped: Figure,
     elapsed: Nanos,
@@ -44,6 +45,7 @@ impl History {
         let last = &self.last;
         set(&last.local, collected.local);
         set(&last.victim, collected.victim);
+        set(&last.arenas, collected.arenas);
         last.slots.store(collected.slots as u64, Relaxed);
         last.slots_skipped.store(collected.slots_skipped as u64, Relaxed);
         last.elapsed.set(collected.elapsed);
@@ -76,6 +78,7 @@ impl History {
         (self.collections.read().0 > 0).then(|| Collected {
             local: get(&last.local),
             victim: get(&last.victim),
+            arenas: get(&last.arenas),
             slots: as_usize(&last.slots),
             slots_skipped: as_usize(&last.slots_skipped),
             shells_waiting: as_usize(&last.shells),

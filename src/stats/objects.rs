@@ -4,7 +4,8 @@
 use core::fmt::{self, Display, Formatter};
 use core::time::Duration;
 
-use super::{ClassStats, Collected, CollectorState};
+use super::{ClassStats, Collected, CollectorState, Stats};
+use crate::pressure::Pressure;
 
 /// What a pool of objects has done and holds, from [`ObjectPool::stats`](crate::ObjectPool::stats).
 ///
@@ -36,14 +37,30 @@ pub struct ObjectStats {
     pub slots: usize,
     /// Collections that ran to their end.
     pub collections: u64,
+    /// How many of them could not enter some thread's cache, as its owner was inside.
+    pub collections_skipping: u64,
     /// The longest of them.
     pub longest_collection: Duration,
-    /// What the last of them did; none before the first.
+    /// What the last of them did; none before the first. As in [`Stats`].
     pub last_collection: Option<Collected>,
     /// Purges that ran to their end.
     pub purges: u64,
+    /// The longest of them.
+    pub longest_purge: Duration,
+    /// Retired generations whose memory waits for slow readers: 0 or 1.
+    pub shells_waiting: usize,
     /// Who collects.
     pub collector: CollectorState,
+    /// As in [`Stats`].
+    pub scheduling_inherited: bool,
+    /// How short memory was when the background thread looked last.
+    pub pressure: Pressure,
+    /// Collections that were made while memory was short, due or not.
+    pub pressure_collections: u64,
+    /// Purges that were made because memory was severely short.
+    pub pressure_purges: u64,
+    /// Panics of the signal that [`ObjectBuilder::pressure`](crate::ObjectBuilder::pressure) set.
+    pub pressure_panics: u64,
 }
 
 impl Display for ObjectStats {
@@ -62,10 +79,24 @@ impl Display for ObjectStats {
         if self.reset_panics + self.drop_panics > 0 {
             writeln!(f, "panics of resets {}, of drops {}", self.reset_panics, self.drop_panics)?;
         }
-        writeln!(
-            f,
-            "slots {}; collections {}, longest {:?}; purges {}; collector: {:?}",
-            self.slots, self.collections, self.longest_collection, self.purges, self.collector
-        )
+        writeln!(f, "slots {}", self.slots)?;
+        let as_of_buffers = Stats {
+            collections: self.collections,
+            collections_skipping: self.collections_skipping,
+            longest_collection: self.longest_collection,
+            last_collection: self.last_collection,
+            purges: self.purges,
+            longest_purge: self.longest_purge,
+            shells_waiting: self.shells_waiting,
+            collector: self.collector,
+            scheduling_inherited: self.scheduling_inherited,
+            pressure: self.pressure,
+            pressure_collections: self.pressure_collections,
+            pressure_purges: self.pressure_purges,
+            pressure_panics: self.pressure_panics,
+            ..Stats::default()
+        };
+        as_of_buffers.collections(f)?;
+        as_of_buffers.collector(f)
     }
 }

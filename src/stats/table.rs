@@ -84,7 +84,7 @@ impl Stats {
         Ok(())
     }
 
-    fn collections(&self, f: &mut Formatter<'_>) -> fmt::Result {
+    pub(super) fn collections(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
             "collections {}, skipping a slot {}, longest {:?}; purges {}, longest {:?}; shells waiting {}",
@@ -109,7 +109,7 @@ impl Stats {
         }
     }
 
-    fn collector(&self, f: &mut Formatter<'_>) -> fmt::Result {
+    pub(super) fn collector(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "collector: {:?}", self.collector)?;
         if self.scheduling_inherited {
             write!(f, ", inherits scheduling")?;
@@ -157,6 +157,9 @@ impl Display for Collected {
         writeln!(f, "{:>10} {:>10} {:>10}", "tier", "blocks", "bytes")?;
         for (tier, freed) in [("local", self.local), ("depot", self.depot), ("victim", self.victim)] {
             writeln!(f, "{tier:>10} {:>10} {:>10}", freed.blocks, Bytes(freed.bytes))?;
+        }
+        if self.arenas.blocks > 0 {
+            writeln!(f, "{:>10} {:>10} {:>10}", "arenas", self.arenas.blocks, Bytes(self.arenas.bytes))?;
         }
         writeln!(
             f,

@@ -85,7 +85,10 @@ impl<B: Backing> Tiers<B> {
 
         // 4. Idle arenas.
         #[cfg(feature = "arena")]
-        self.arenas.drain(reach, |bump| self.free_bump(bump));
+        self.arenas.drain(reach, |bump| {
+            collected.arenas.add(1, bump.chunk_bytes());
+            self.free_bump(bump);
+        });
     }
 
     /// The turn to collect, unless another thread has it. A panic in a former one left nothing half done.

@@ -101,7 +101,7 @@ impl<B: Backing> Tiers<B> {
 
 #[cfg(not(loom))]
 impl<T: Send + 'static> Tiers<Objects<T>> {
-    /// Without who collects.
+    /// Without the background thread's part.
     pub(crate) fn object_stats(&self) -> ObjectStats {
         let figures = &self.backing.figures;
         let adopted = figures.adopted.load(Relaxed);
@@ -109,7 +109,8 @@ impl<T: Send + 'static> Tiers<Objects<T>> {
         // What came from elsewhere was no get.
         objects.misses = objects.misses.saturating_sub(adopted);
         let (reserved, peak_reserved) = self.budget.reserved();
-        let (collections, _, longest_collection) = self.history.collections();
+        let (collections, collections_skipping, longest_collection) = self.history.collections();
+        let (purges, _, longest_purge) = self.history.purges();
         ObjectStats {
             objects,
             adopted,
@@ -122,9 +123,12 @@ impl<T: Send + 'static> Tiers<Objects<T>> {
             peak_reserved,
             slots: self.credit().slots,
             collections,
+            collections_skipping,
             longest_collection,
             last_collection: self.history.last(),
-            purges: self.history.purges().0,
+            purges,
+            longest_purge,
+            shells_waiting: self.history.shells_waiting(),
             ..ObjectStats::default()
         }
     }

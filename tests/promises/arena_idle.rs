@@ -83,14 +83,19 @@ fn idle_arenas_that_nobody_needed_through_two_collections_go() {
     let ledger = Ledger::new();
     let pool = pool(&ledger);
     drop((0..10).map(|_| pool.arena()).collect::<std::vec::Vec<_>>());
-    pool.collect();
+    assert_eq!(pool.collect().arenas.blocks, 0);
     assert_eq!(pool.stats().idle_arenas, 10, "they were just used");
     for _ in 0..100 {
         drop((pool.arena(), pool.arena()));
     }
-    pool.collect();
+    let bytes = pool.stats().idle_arena_bytes;
+    let collected = pool.collect();
     assert_eq!(pool.stats().idle_arenas, 2, "two were needed");
-    pool.collect();
+    assert_eq!((collected.arenas.blocks, collected.arenas.bytes), (8, bytes - pool.stats().idle_arena_bytes));
+    assert_eq!((collected.blocks(), collected.bytes()), (0, 0), "none of the allocator's");
+    assert_eq!(pool.stats().last_collection.unwrap().arenas, collected.arenas);
+    assert!(collected.to_string().contains("    arenas          8 "), "{collected}");
+    assert_eq!(pool.collect().arenas.blocks, 2);
     assert_eq!(pool.stats().idle_arenas, 0);
     assert_unharmed(pool, &ledger);
 }

@@ -1,5 +1,6 @@
 //! No bound in bytes is ever passed: `limit` on idle and in use together, `idle_limit` on what is retained.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "an allocator of its own, with a lock")]
+#![allow(clippy::cast_possible_truncation, reason = "bytes to tell things by")]
 
 use std::alloc::Layout;
 use std::cell::RefCell;
@@ -82,6 +83,46 @@ fn a_buffer_grows_to_what_it_needs_where_doubling_does_not_fit() {
     assert_eq!((buf.capacity(), buf.as_slice()), (448 << 10, &[7][..]));
     drop((buf, pool));
     ledger.assert_empty();
+}
+
+/// [`Ledger`] as the memory of a machine that has so many bytes.
+struct Capped(Ledger, usize);
+
+// SAFETY: passed on.
+unsafe impl Allocator for Capped {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        if self.0.live_bytes() + layout.size() > self.1 { Err(AllocError) } else { self.0.allocate(layout) }
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: passed on.
+        unsafe { self.0.deallocate(block, layout) }
+    }
+}
+
+/// A buffer that no class has room for gets exactly what it asks for, so up to the bound, which has to hold it and its successor, it
+/// must ask for more than the next byte needs.
+#[test]
+fn a_buffer_written_byte_by_byte_moves_seldom_where_doubling_does_not_fit() {
+    const BOUND: usize = 300 << 10;
+    for (limit, memory) in [(BOUND, usize::MAX), (usize::MAX, BOUND)] {
+        let ledger = Ledger::with_limit(BOUND);
+        let builder =
+            Pool::builder_in(Capped(ledger.clone(), memory)).max_class(4096).idle_limit(4096).local_limit(4096);
+        let pool = builder.limit(limit).collect(Collect::Manual).build().unwrap();
+        let mut buf = pool.get(120 << 10);
+        let error = loop {
+            if let Err(error) = buf.try_reserve(1) {
+                break error;
+            }
+            buf.push(buf.len() as u8);
+        };
+        assert!(buf.iter().enumerate().all(|(place, byte)| *byte == place as u8));
+        assert!(buf.len() >= BOUND / 2 - 1, "{}: {error}", buf.len());
+        assert!(ledger.allocations() < 40, "{}", ledger.allocations());
+        drop((buf, pool));
+        ledger.assert_empty();
+    }
 }
 
 /// A buffer that asks a closing pool for room gets no handle, and takes none away: the pool is closed once and freed.

@@ -372,6 +372,8 @@ fn the_books_balance() {
     let text = stats.to_string();
     assert!(text.contains("adopted 1, detached 1, refused at return 1\n"), "{text}");
     assert!(text.contains("of at most 4 idle objects"), "{text}");
+    assert!(text.contains("collections 2, skipping a slot 0, longest "), "{text}");
+    assert!(text.ends_with("collector: Manual\n"), "{text}");
     drop(pool);
     census.assert_empty();
 }

@@ -62,6 +62,14 @@ fn an_interval_beyond_the_clock_is_never_due() {
     }
 }
 
+#[test]
+fn an_interval_that_leaves_no_time_to_sleep_is_longer() {
+    let mut schedule = Schedule::new(Duration::from_nanos(1), 7);
+    let now = Instant::now();
+    assert!(!schedule.is_due(now));
+    assert!(schedule.next().unwrap() - now > Duration::from_micros(800));
+}
+
 /// What was decided at each of some moments, in seconds.
 fn decisions(moments: impl IntoIterator<Item = (f64, bool, Pressure)>) -> Vec<(f64, Reach)> {
     let start = Instant::now();
