@@ -95,7 +95,7 @@ fn all_blocks_lie_in_one_arena_and_no_other_block_does() {
                 .map(|(block, size)| {
                     let arena = arena_of(block.cast());
                     // SAFETY: out with this layout. Another value of the type frees it.
-                    unsafe { Jemalloc::default().deallocate(block.cast(), layout(size, 64)) };
+                    unsafe { Jemalloc.deallocate(block.cast(), layout(size, 64)) };
                     arena
                 })
                 .collect()

@@ -4,7 +4,7 @@
 //! size, one *direct* from `A`, or for no bytes none. Every size from what was asked for to what was reported decides the same, as a class's
 //! block is reported with the class's size, and a direct one with just the size that was asked for.
 //!
-//! Every function here takes a pointer to the core of which the caller holds a handle.
+//! Of a core that a function here takes a pointer to, the caller holds a handle.
 
 use core::alloc::Layout;
 use core::ptr::NonNull;

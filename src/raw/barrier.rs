@@ -41,10 +41,15 @@ mod system {
         answer == AGREED
     }
 
+    /// Takes the time of the first call when nobody waits for the heavy half.
+    pub(crate) fn prepare() {
+        agreed();
+    }
+
     /// The heavy half. False if the system refused it after it had agreed (a seccomp filter installed later): then
     /// nothing may be concluded from what is read afterwards.
     ///
-    /// The first call takes about 10 ms in a process with several threads, later ones 1 to 3 us.
+    /// The first call takes about 10 ms in a process with several threads, if [`prepare`] did not; later ones 1 to 3 us.
     pub(crate) fn heavy() -> bool {
         let agreed = agreed();
         // A planted bug of `.ci/stress`.
@@ -111,6 +116,8 @@ mod portable {
         false
     }
 
+    pub(crate) fn prepare() {}
+
     /// The heavy half; a fence like the light one here.
     pub(crate) fn heavy() -> bool {
         // SeqCst: pairs with `fenced`.
@@ -131,10 +138,10 @@ pub(crate) fn fenced() {
 }
 
 #[cfg(all(target_os = "linux", feature = "fast-barrier", not(any(loom, miri))))]
-pub(crate) use system::{heavy, light, registered};
+pub(crate) use system::{heavy, light, prepare, registered};
 
 #[cfg(not(any(loom, all(target_os = "linux", feature = "fast-barrier", not(miri)))))]
-pub(crate) use portable::{heavy, light, registered};
+pub(crate) use portable::{heavy, light, prepare, registered};
 
 #[cfg(loom)]
-pub(crate) use crate::sync::{heavy, light, registered};
+pub(crate) use crate::sync::{heavy, light, prepare, registered};

@@ -41,7 +41,7 @@ impl Chaos {
         }
     }
 
-    /// The same, for what nobody collects.
+    /// The same, where a drop only discards: a whim to collect is none here.
     #[cfg(feature = "arena")]
     pub(crate) fn discards(&self) -> bool {
         self.whim() == Whim::Discard

@@ -15,7 +15,7 @@ use crate::sync::{CachePadded, Figure, Ordering::Relaxed, UnsafeCell};
 /// time goes to the depot for half of them: 1.5 times as slow, measured.
 pub(crate) const MAGAZINE: usize = if cfg!(loom) { 4 } else { 64 };
 
-/// One local get, in the owner's word; the bits below it and the gate's own say where the stack ends.
+/// One local get, in the owner's word; bits 0 to 6 say where the stack ends, bit 7 is the gate's.
 const GET: u64 = 1 << 8;
 
 /// Whoever holds the magazine (I3) may touch what is in cells: its owner inside the gate, or a collector or closer that revoked

@@ -91,7 +91,7 @@ impl Rank {
 }
 
 impl SizeClasses {
-    /// The ladder from `min`, a power of two of at least 16, to the first size that is not below `max`.
+    /// The ladder from `min`, a power of two of at least 16 or for one class alone, to the first size that is not below `max`.
     pub(crate) const fn new(min: usize, max: usize) -> Self {
         let base = rank(min);
         Self { base, count: rank(max) - base + 1, min }

@@ -283,6 +283,8 @@ pub(crate) fn registered() -> bool {
     }
 }
 
+pub(crate) fn prepare() {}
+
 pub(crate) fn heavy() -> bool {
     if KIND.get() == Kind::Registering {
         BARRIER.registered.store(true, Ordering::Relaxed);

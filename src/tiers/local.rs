@@ -258,6 +258,10 @@ impl Local {
         budget: &Budget,
         mut release: impl FnMut(Class, NonNull<u8>),
     ) -> Swept {
+        if self.slots.iter().next().is_some() {
+            // Before an owner is kept out, and not while it is.
+            barrier::prepare();
+        }
         let mut swept = Swept::default();
         let mut taken = Vec::new();
         let mut revoked = self.slots.iter().filter_map(|slot| slot.revoke(&self.sizes)).fuse();

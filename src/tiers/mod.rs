@@ -49,7 +49,7 @@ use crate::tiers::depot::Depot;
 use crate::tiers::local::{Local, Own, Room};
 use crate::tiers::victim::Victim;
 
-/// One pool's tiers. Fields that every get reads come first; those that the shared paths write have lines of their own.
+/// One pool's tiers. What the shared paths write at each block has lines of its own.
 #[derive(Debug)]
 pub(crate) struct Tiers<B> {
     pub(crate) config: Config,
@@ -347,6 +347,11 @@ impl<B: Backing> Tiers<B> {
         if contain(user_code) {
             add(&self.counters.release_panics);
         }
+    }
+
+    /// What of `idle_limit` is spoken for: no less than what is idle.
+    pub(crate) fn reserved(&self) -> usize {
+        self.budget.reserved().0
     }
 
     /// Counts a get that met the limit: a purge saved it, or it failed.
