@@ -124,9 +124,9 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
     /// As [`get`](Self::get), with an error where that panics.
     ///
     /// # Errors
-    /// The capacity exceeds what an allocation can have, the pool's `limit` is reached, or the allocator has no memory. Before it fails for
-    /// the limit, it frees all idle blocks of all threads, if that can make room, and tries again; if another thread is collecting at that
-    /// moment it waits for that one, 20 ms at most.
+    /// The capacity exceeds what an allocation can have, the pool's `limit` is reached, or the allocator has no memory. Before it fails for a
+    /// limit that the block alone does not exceed, it frees all idle blocks of all threads and tries again; if another thread is collecting
+    /// at that moment it waits for that one, 20 ms at most.
     ///
     /// ```
     /// use millpond::{GetError, Pool};

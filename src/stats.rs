@@ -73,7 +73,7 @@ pub struct Stats {
     /// The same, as all threads together had leased half of `idle_limit`, or all of it was reserved.
     pub refused_by_idle_limit: u64,
     /// Gets that failed at `limit`, and are in no other figure. A buffer that grows where twice its capacity does not fit,
-    /// but what it needs does, counts here once and then as the get that it is.
+    /// but what it needs does, counts here for each try and then as the get that it is.
     pub limit_failed: u64,
     /// Gets that met `limit` and were served after all idle blocks had been freed for them.
     pub limit_saved: u64,

@@ -91,7 +91,7 @@ impl<B: Backing> Core<B> {
         got.lent
     }
 
-    /// What a get that failed does: at the limit it purges, if that can help, and tries again; what came of it is counted.
+    /// What a get that failed does: at the limit it purges and tries again, and what came of it is counted.
     ///
     /// # Safety
     /// The caller holds a handle or a unit.
@@ -100,25 +100,12 @@ impl<B: Backing> Core<B> {
         error: GetError,
         again: impl Fn() -> Result<R, GetError>,
     ) -> Result<R, GetError> {
-        if !matches!(error, GetError::LimitReached { .. }) {
-            return Err(error);
-        }
-        // SAFETY: the caller's handle or unit keeps the core.
-        let tiers = unsafe { &core.as_ref().tiers };
-        // An idle block is reserved from before it is stored until it was released, so all beyond that is in use. Read first: what another
-        // thread releases meanwhile then looks idle, and costs a purge at worst.
-        let reserved = tiers.reserved();
-        let result = again().or_else(|error| match error {
-            GetError::LimitReached { requested, allocated, limit }
-                if allocated.saturating_sub(reserved).saturating_add(requested) <= limit =>
-            {
-                // SAFETY: passed on.
-                unsafe { Self::purge_and_try(core, error, again) }
-            }
-            _ => Err(error),
-        });
+        let GetError::LimitReached { requested, limit, .. } = error else { return Err(error) };
+        // SAFETY: passed on.
+        let result = if requested <= limit { unsafe { Self::purge_and_try(core, error, again) } } else { Err(error) };
         if matches!(result, Ok(_) | Err(GetError::LimitReached { .. })) {
-            tiers.count_at_limit(result.is_ok());
+            // SAFETY: the caller's handle or unit keeps the core.
+            unsafe { core.as_ref() }.tiers.count_at_limit(result.is_ok());
         }
         result
     }

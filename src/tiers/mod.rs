@@ -349,11 +349,6 @@ impl<B: Backing> Tiers<B> {
         }
     }
 
-    /// What of `idle_limit` is spoken for: no less than what is idle.
-    pub(crate) fn reserved(&self) -> usize {
-        self.budget.reserved().0
-    }
-
     /// Counts a get that met the limit: a purge saved it, or it failed.
     pub(crate) fn count_at_limit(&self, saved: bool) {
         add(if saved { &self.counters.limit_saved } else { &self.counters.limit_failed });

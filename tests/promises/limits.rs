@@ -50,26 +50,6 @@ fn idle_blocks_are_purged_before_the_limit_fails_a_get() {
     ledger.assert_empty();
 }
 
-/// What is in use leaves no room: then a purge would cost every thread its warm blocks, for nothing, at each get that is refused.
-#[test]
-fn idle_blocks_stay_where_freeing_them_would_not_make_room() {
-    let ledger = Ledger::with_limit(MIB);
-    let pool =
-        Pool::builder_in(ledger.clone()).limit(MIB).collect(Collect::Manual).recycle(Recycle::Always).build().unwrap();
-    let mut held = pool.get(512 << 10);
-    drop((0..10).map(|_| pool.get(4096)).collect::<Vec<_>>());
-    for _ in 0..10 {
-        assert!(pool.try_get(768 << 10).is_err());
-        assert!(held.try_reserve(600 << 10).is_err());
-    }
-    let stats = pool.stats();
-    assert_eq!((stats.purges, stats.total().idle, stats.limit_failed), (0, 10, 30), "{stats}");
-    assert!(pool.try_get(512 << 10).is_ok(), "this one they make room for");
-    assert_eq!(pool.stats().purges, 1);
-    drop((held, pool));
-    ledger.assert_empty();
-}
-
 /// Growth at the limit purges too, although a buffer has no handle; without one it fails and nothing is lost.
 #[test]
 fn a_buffer_that_cannot_grow_is_as_it_was() {
