@@ -177,8 +177,8 @@ impl<A: Allocator + Send + Sync + 'static> Builder<A> {
         self
     }
 
-    /// What to call after a collection or a purge that gave the allocator something back, with what that was: an allocator that keeps what comes
-    /// back can be told here to give it on to the system. Default: what the allocator has of its own, which is
+    /// What to call after a collection or a purge that gave the allocator something back, with what that was: one that keeps what
+    /// comes back can be told here to give it on to the system. Default: what the allocator has of its own, which is
     /// `Jemalloc::purge` over `alloc::Jemalloc` and nothing over others; `|_, _| ()` turns that off.
     ///
     /// It runs on the thread that collects: the background thread, or the one in [`Pool::collect`] or [`Pool::purge`], once

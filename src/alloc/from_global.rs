@@ -28,8 +28,8 @@ use super::{AllocError, Allocator, empty};
 pub struct FromGlobalAlloc<G>(G);
 
 impl<G: Copy> FromGlobalAlloc<G> {
-    /// Around an allocator that is `Copy`, as a type of yours around a reference to a heap may be. It cannot hold its blocks inside itself then, nor is one copy
-    /// another heap than the next, so it may be moved.
+    /// Around an allocator that is `Copy`, as a type of yours around a reference to a heap may be. It cannot hold its blocks
+    /// inside itself then, nor is one copy another heap than the next, so it may be moved.
     #[must_use]
     pub const fn from_copy(allocator: G) -> Self {
         Self(allocator)
