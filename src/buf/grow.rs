@@ -35,8 +35,7 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
     fn larger(&self, additional: usize) -> Result<Self, GetError> {
         // Where the sum overflows, no block is as large as this either.
         let needed = self.len.saturating_add(additional);
-        let doubled = self.capacity().saturating_mul(2).min(isize::MAX as usize / 2);
-        let mut spare = doubled.saturating_sub(needed);
+        let mut spare = self.capacity().saturating_mul(2).saturating_sub(needed);
         loop {
             let error = match self.another(needed + spare) {
                 Err(error) if spare > 0 => error,

@@ -79,6 +79,8 @@ fn a_buffer_grows_to_what_it_needs_where_doubling_does_not_fit() {
     let pool = Pool::builder_in(ledger.clone()).limit(800 << 10).collect(Collect::Manual).build().unwrap();
     let mut buf = pool.get(320 << 10);
     buf.push(7);
+    assert!(buf.try_reserve(450 << 10).is_err(), "320 and 512 KiB do not fit");
+    assert_eq!(pool.stats().limit_failed, 2, "each try at the limit purges: 640 and 512 KiB");
     buf.try_reserve(400 << 10).expect("320 and 448 KiB fit");
     assert_eq!((buf.capacity(), buf.as_slice()), (448 << 10, &[7][..]));
     drop((buf, pool));
@@ -120,6 +122,8 @@ fn a_buffer_written_byte_by_byte_moves_seldom_where_doubling_does_not_fit() {
         assert!(buf.iter().enumerate().all(|(place, byte)| *byte == place as u8));
         assert!(buf.len() >= BOUND / 2 - 1, "{}: {error}", buf.len());
         assert!(ledger.allocations() < 40, "{}", ledger.allocations());
+        let tries = pool.stats().limit_failed;
+        assert!(tries < 10, "each purges: {tries}");
         drop((buf, pool));
         ledger.assert_empty();
     }
