@@ -1,5 +1,7 @@
 //! A pool's own tables come from the program's allocator, which may have no memory for any one of them: then a get is an error or takes
 //! a slower way, nothing is lost, and the pool goes on. A binary of its own: it refuses allocations.
+// What has no form that fails is told by its size, and those are of words of 64 bits.
+#![cfg(target_pointer_width = "64")]
 #![allow(clippy::disallowed_methods, reason = "an allocator of its own")]
 
 mod common;

@@ -150,7 +150,7 @@ fn main() {
                 scope.spawn(|| work(worker, phase, &turns))
             })
             .collect();
-        supervise(&pool, &turns, growth << 20);
+        supervise(&pool, &turns, growth.saturating_mul(1 << 20));
         for worker in workers {
             let worker = worker.join().expect("a panic ends the process");
             gets += worker.0;
@@ -204,7 +204,7 @@ fn supervise(pool: &Handle, turns: &Turns, growth: usize) {
             first = resident.max(first);
         }
         assert!(
-            resident <= first + growth,
+            resident <= first.saturating_add(growth),
             "{resident} bytes are resident, and {first} were at first\n{}",
             pool.stats()
         );

@@ -107,7 +107,9 @@ fn what_cannot_be_is_an_error() {
             other => panic!("{other:?}"),
         }
     }
-    assert!(arena.try_alloc_bytes(1 << (usize::BITS - 4)).is_err());
+    // Where an address has 32 bits there may be as much.
+    #[cfg(target_pointer_width = "64")]
+    assert!(arena.try_alloc_bytes(1 << 60).is_err());
     let yields_less = catch_unwind(AssertUnwindSafe(|| arena.alloc_slice_fill_iter(Liar).len()));
     assert!(yields_less.is_err());
     drop(arena);
