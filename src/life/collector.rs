@@ -103,7 +103,7 @@ impl Member {
 }
 
 /// How long to wait for the list. Nobody holds it for long, unless this is a child of which we were not told: one that was
-/// made by the bare system call.
+/// made by the bare system call; or a fixed-priority scheduler runs this thread instead of the one that holds it.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 fn list() -> Option<MutexGuard<'static, List>> {
