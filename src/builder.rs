@@ -187,6 +187,7 @@ impl<A: Allocator + Send + Sync + 'static> Builder<A> {
     /// - when a get frees idle blocks because the `limit` is reached: that is a request's thread, and what it freed is about to be
     ///   allocated again;
     /// - for a collection that is made by such a function itself;
+    /// - when [`Recycle::Chaos`] collects on a drop, as it is a request's thread too;
     /// - for one that freed idle arenas only, whose memory is not the allocator's;
     /// - when the pool closes.
     ///

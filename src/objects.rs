@@ -68,9 +68,10 @@ pub use self::source::{Given, Making};
 /// ```
 ///
 /// # When an object does not go back
-/// It is dropped, by the thread that had it, where its reset says no or panics, where the pool keeps `max_idle` already, and where the
-/// thread is unwinding from a panic: what was in its hands may be half changed. Everything else is dropped by whoever collects. A panic of a drop
-/// is caught and counted.
+/// It is dropped, by the thread that had it, where its reset says no or panics; where all of `max_idle` is spoken for, by what is idle
+/// and by what other threads may keep; where the pool does not recycle, or is gone; and where the thread is unwinding from a panic: what
+/// was in its hands may be half changed. What is idle is dropped by whoever collects, or by who drops the last handle. A panic of a
+/// drop is caught and counted.
 ///
 /// `M` says where objects come from: [`Making`] has a function that makes one if none is idle, [`Given`] has not.
 pub struct ObjectPool<T: Send + 'static, M = Making<T>> {
@@ -119,7 +120,8 @@ impl<T: Send + 'static> ObjectPool<T> {
     }
 
     /// A pool of collections that are emptied when they come back, and dropped if they have grown beyond `max_capacity`: in elements, of
-    /// a `String` in bytes. One huge request does not make every later one keep its memory.
+    /// a `String` in bytes. One huge request does not make every later one keep its memory. Of a hash map or set it is what std calls
+    /// its capacity, which elements that were removed one by one may have lowered.
     ///
     /// ```
     /// use millpond::ObjectPool;
@@ -184,7 +186,7 @@ impl<T: Send + 'static> ObjectPool<T> {
     fn try_get_slow(&self) -> Result<Pooled<T>, GetError> {
         match self.take_slow() {
             Some(object) => Ok(object),
-            None => self.try_adopt(self.make.make()),
+            None => self.lend(self.make.make()).map_err(|(error, _)| error),
         }
     }
 }
@@ -260,7 +262,16 @@ impl<T: Send + 'static, M> ObjectPool<T, M> {
     /// Does not, but for the drop of an object that there is no memory for; that lack is treated as `Box::new` would treat it.
     #[track_caller]
     pub fn adopt(&self, object: T) -> Pooled<T> {
-        or_failed(self.count_adopted(object))
+        or_failed(self.count_adopted(object).map_err(|(error, _)| error))
+    }
+
+    /// As [`adopt`](Self::adopt), with the object itself where there is no memory for its box, or for the pool's own part at its first use.
+    ///
+    /// # Errors
+    /// The object, as it was.
+    #[track_caller]
+    pub fn try_adopt(&self, object: T) -> Result<Pooled<T>, T> {
+        self.count_adopted(object).map_err(|(_, object)| object)
     }
 
     /// Gives an object to the pool, as if it had come from there. It is reset, and dropped where the pool has no room or there is no memory for its
@@ -274,15 +285,18 @@ impl<T: Send + 'static, M> ObjectPool<T, M> {
     }
 
     #[track_caller]
-    fn count_adopted(&self, object: T) -> Result<Pooled<T>, GetError> {
-        let adopted = self.try_adopt(object)?;
+    fn count_adopted(&self, object: T) -> Result<Pooled<T>, (GetError, T)> {
+        let adopted = self.lend(object)?;
         adopted.count_adopted();
         Ok(adopted)
     }
 
     #[track_caller]
-    fn try_adopt(&self, object: T) -> Result<Pooled<T>, GetError> {
-        let core = self.core_or_start()?;
+    fn lend(&self, object: T) -> Result<Pooled<T>, (GetError, T)> {
+        let core = match self.core_or_start() {
+            Ok(core) => core,
+            Err(error) => return Err((error, object)),
+        };
         let boxed = Objects::boxed(object)?;
         // SAFETY: this handle keeps the core, and the block was just made for it.
         let lent = unsafe { Core::adopt(core, OBJECT, boxed.cast()) };

@@ -125,8 +125,8 @@ impl<A: Allocator + Send + Sync + 'static> Pool<A> {
     ///
     /// # Errors
     /// The capacity exceeds what an allocation can have, the pool's `limit` is reached, or the allocator has no memory. Before it fails for a
-    /// limit that the block alone does not exceed, it frees all idle blocks of all threads and tries again; if another thread is collecting
-    /// at that moment it waits for that one, 20 ms at most.
+    /// limit that the block alone does not exceed, it frees all idle blocks of all threads, as [`purge`](Self::purge) does, and tries
+    /// again; if another thread is collecting at that moment it waits for that one, 20 ms at most.
     ///
     /// ```
     /// use millpond::{GetError, Pool};

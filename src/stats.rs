@@ -89,8 +89,8 @@ pub struct Stats {
     /// What the last of them did; none before the first. Beside one that is running it may be of both. `shells_waiting` is as
     /// of now.
     pub last_collection: Option<Collected>,
-    /// Purges that ran to their end: by [`Pool::purge`](crate::Pool::purge), by gets at `limit`, and where memory was
-    /// severely short.
+    /// Purges that ran to their end: by [`Pool::purge`](crate::Pool::purge), by gets at `limit`, where memory was
+    /// severely short, and at random under [`Recycle::Chaos`](crate::Recycle::Chaos).
     pub purges: u64,
     /// The longest of them. A get at `limit` waits for its purge.
     pub longest_purge: Duration,

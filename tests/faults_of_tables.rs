@@ -300,3 +300,35 @@ fn a_pool_of_objects_goes_on_without_any_one_table_or_box() {
         assert!(errors > calls / 2 && errors < calls, "{errors} errors of {calls}: most are boxes");
     }
 }
+
+/// Whoever made it may not be able to make another one.
+#[test]
+fn an_object_that_there_is_no_memory_for_comes_back() {
+    let census = Census::default();
+    let adopt = |pool: &ObjectPool<common::census::Object>, nth| {
+        let mut object = census.make();
+        object.tag = 7;
+        let mut adopted = None;
+        let calls = refusing(nth, || adopted = Some(pool.try_adopt(object)));
+        (adopted.expect("it ran"), calls)
+    };
+    let (mut nth, mut errors) = (0, 0);
+    loop {
+        let pool = objects(&census, true);
+        let (adopted, calls) = adopt(&pool, nth);
+        match adopted {
+            Ok(object) => assert_eq!((object.tag, pool.stats().adopted), (7, 1)),
+            Err(object) => {
+                errors += 1;
+                assert_eq!((object.tag, pool.stats().adopted), (7, 0), "{nth}");
+            }
+        }
+        assert!(adopt(&pool, usize::MAX).0.is_ok(), "usable afterwards");
+        if nth == calls {
+            break;
+        }
+        nth += 1;
+    }
+    assert!(errors > 1 && errors < nth, "{errors} errors of {nth}: the core and the box, not the note");
+    census.assert_empty();
+}

@@ -1,5 +1,5 @@
 //! Values put into an arena: bumpalo's methods of those names, each with a `try_` twin. Not here: those whose closure may fail
-//! (`alloc_try_with`, `alloc_slice_try_fill_*`), and what tunes a chunk.
+//! (`alloc_try_with`, `alloc_slice_try_fill_*`), `alloc_slice_fill_clone`, which is a short closure, and what tunes a chunk.
 #![expect(clippy::mut_from_ref, reason = "each call hands out memory of its own")]
 
 use core::alloc::Layout;

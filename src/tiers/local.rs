@@ -232,6 +232,8 @@ impl Local {
         }
         let size = self.sizes.size(class);
         if inside.space() == 0 && !own.slot.lease(&inside, size, (self.lease / size).max(1), self.limit, budget) {
+            // Only what it leaves behind says how many blocks a magazine has that a collection emptied.
+            drop(inside);
             return own.slot.heaviest(&self.sizes, size).map_or(Room::Refused, Room::AfterFlushOf);
         }
         Room::Here(inside)

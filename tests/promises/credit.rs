@@ -83,3 +83,27 @@ fn where_other_threads_have_leased_the_rest() {
     drop(pool);
     ledger.assert_empty();
 }
+
+/// It has nothing to give, though the thread has not looked into its cache of that class since.
+#[test]
+fn of_no_class_that_a_collection_emptied() {
+    let ledger = Ledger::new();
+    let builder = Pool::builder_in(ledger.clone()).collect(Collect::Manual).recycle(Recycle::Always);
+    let pool = builder.local_limit(128 * KIB).build().unwrap();
+    let last = pool.get(32 * KIB);
+    drop([(); 4].map(|()| pool.get(32 * KIB)));
+    pool.collect();
+    pool.collect();
+    assert_eq!(ledger.live(), 1);
+    // All of the thread's credit, in two classes, each of which gives up half of what a cache full of 32 KiB would.
+    drop([(); 16].map(|()| pool.get(4 * KIB)));
+    drop([(); 8].map(|()| pool.get(8 * KIB)));
+    assert_eq!((pool.stats().leased_bytes, pool.stats().refused_by_local_limit), (128 * KIB, 0), "{}", pool.stats());
+    drop(last);
+    let before = pool.stats().total();
+    drop(pool.get(32 * KIB));
+    let after = pool.stats().total();
+    assert_eq!((after.local_hits, after.depot_hits), (before.local_hits + 1, before.depot_hits), "{}", pool.stats());
+    drop(pool);
+    ledger.assert_empty();
+}

@@ -185,7 +185,7 @@ fn a_pool_without_make_has_what_it_is_given() {
     pool.put(census.make());
     let mut first = pool.try_take().expect("the one that was put");
     assert!(pool.try_take().is_none());
-    let second = pool.adopt(census.make());
+    let second = pool.try_adopt(census.make()).unwrap_or_else(|_| unreachable!("there is memory"));
     first.tag = 7;
     drop(second);
     drop(first);
@@ -276,7 +276,8 @@ fn closures_live_as_long_as_their_pool() {
     let gone = Arc::new(AtomicUsize::new(0));
     for used in [false, true] {
         let (make, reset) = (Captured(gone.clone()), Captured(gone.clone()));
-        let pool = ObjectPool::with(move || make.0.load(SeqCst), move |_| reset.0.load(SeqCst) == 0);
+        let pool = ObjectPool::builder(move || make.0.load(SeqCst)).reset(move |_| reset.0.load(SeqCst) == 0);
+        let pool = pool.collect(Collect::Manual).build().unwrap();
         let before = gone.load(SeqCst);
         let held = used.then(|| (pool.get(), pool.clone()));
         drop(pool);

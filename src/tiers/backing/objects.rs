@@ -48,10 +48,12 @@ impl<T: Send + 'static> Objects<T> {
         Self { reset, figures: Figures::default() }
     }
 
-    /// The block of an object, which is dropped if there is no memory for it.
-    pub(crate) fn boxed(object: T) -> Result<NonNull<T>, GetError> {
-        let boxed = FallibleBox::try_new(object).map_err(|_| no_memory(Layout::new::<T>()))?;
-        Ok(NonNull::from(FallibleBox::leak(boxed)))
+    /// The block of an object, which comes back if there is no memory for one.
+    pub(crate) fn boxed(object: T) -> Result<NonNull<T>, (GetError, T)> {
+        match FallibleBox::try_new_uninit() {
+            Ok(block) => Ok(NonNull::from(FallibleBox::leak(FallibleBox::write(block, object)))),
+            Err(_) => Err((no_memory(Layout::new::<T>()), object)),
+        }
     }
 
     /// Takes the object out of its block, which ends.
