@@ -27,11 +27,17 @@ use std::time::{Duration, Instant};
 
 use arbitrary::{Arbitrary, Unstructured};
 use ledger::Ledger;
+use millpond::alloc::Allocator;
 use millpond::{Collect, Pool, Recycle};
 
 /// A pool that recycles, also under the tools that make it pass through by default, and collects only when told.
 pub fn pool(ledger: &Ledger) -> Pool<Ledger> {
     Pool::builder_in(ledger.clone()).collect(Collect::Manual).recycle(Recycle::Always).build().unwrap()
+}
+
+/// With the default settings, but no thread that may have a handle a moment longer than the test.
+pub fn manual<A: Allocator + Clone + Send + Sync + 'static>(allocator: &A) -> Pool<A> {
+    Pool::builder_in(allocator.clone()).collect(Collect::Manual).build().unwrap()
 }
 
 /// Waits for what another thread brings about. The bound only ends a test that would hang: no machine is that slow.

@@ -38,6 +38,8 @@ impl Setting {
         let [min_class, max_class, idle_limit, local_limit] = self.sizes();
         let mut builder = Pool::builder_in(allocator.clone()).collect(Collect::Manual).zero_on_return(self.zero);
         builder = builder.min_class(min_class).max_class(max_class).idle_limit(idle_limit).local_limit(local_limit);
+        // What is neither a buffer nor an object is on no list.
+        builder = builder.track(self.recycle & 16 != 0);
         builder = builder.align(self.align()).recycle(match self.recycle % 4 {
             1 => Recycle::Never,
             3 => Recycle::Chaos(self.recycle.into()),

@@ -135,7 +135,8 @@ fn becoming_a_vector_gives_the_block_back() {
 #[test]
 fn a_frozen_buffer_is_zeroed_when_it_returns() {
     let ledger = Ledger::new();
-    let pool = Pool::builder_in(ledger.clone()).recycle(Recycle::Always).zero_on_return(true).build().unwrap();
+    let builder = Pool::builder_in(ledger.clone()).collect(Collect::Manual).recycle(Recycle::Always);
+    let pool = builder.zero_on_return(true).build().unwrap();
     let secret = filled(&pool, 256).freeze();
     let block = secret.as_ptr();
     drop(secret);
@@ -188,7 +189,7 @@ fn the_chunk_is_all_that_is_left_and_a_larger_one_once_nothing_is() {
 #[test]
 fn at_the_limit_it_panics_and_stays_as_it_was() {
     let ledger = Ledger::new();
-    let pool = Pool::builder_in(ledger.clone()).limit(1024).build().unwrap();
+    let pool = Pool::builder_in(ledger.clone()).limit(1024).collect(Collect::Manual).build().unwrap();
     let mut buf = pool.get(512);
     buf.put_bytes(1, 500);
     let calls: [fn(&mut PoolBuf<Ledger>); 4] = [

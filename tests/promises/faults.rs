@@ -26,7 +26,7 @@ fn a_panic_at_any_call_wedges_nothing_and_never_leaves_a_drop() {
 fn a_panic_of_the_allocator_in_a_drop_during_unwinding_is_contained() {
     let ledger = Ledger::new();
     let allocator = Flaky::panicking(&ledger);
-    let pool = Pool::builder_in(allocator.clone()).recycle(Recycle::Never).build().unwrap();
+    let pool = Pool::builder_in(allocator.clone()).collect(Collect::Manual).recycle(Recycle::Never).build().unwrap();
     let result = catch_unwind(AssertUnwindSafe(|| {
         let _held = pool.get(100);
         allocator.arm(1);

@@ -312,7 +312,7 @@ fn idle_memory_is_no_reason_to_fail_beside_other_collections() {
 #[test]
 fn a_pool_that_passes_through_retains_nothing() {
     let ledger = Ledger::new();
-    let pool = Pool::builder_in(ledger.clone()).recycle(Recycle::Never).build().unwrap();
+    let pool = Pool::builder_in(ledger.clone()).collect(Collect::Manual).recycle(Recycle::Never).build().unwrap();
     for n in 1..100 {
         drop(pool.get(n * 100));
         assert_eq!((ledger.live(), ledger.allocations()), (0, n));

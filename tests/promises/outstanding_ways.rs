@@ -3,7 +3,7 @@
 use std::panic::Location;
 
 use crate::common::ledger::Ledger;
-use crate::common::threads;
+use crate::common::{manual, threads};
 use millpond::{Builder, Collect, Pool, PoolBuf, Recycle};
 
 fn builder(ledger: &Ledger) -> Builder<Ledger> {
@@ -87,7 +87,7 @@ fn what_is_read_or_copied_into_a_buffer_leaves_it_where_it_was_gotten() {
     assert!(buf.read_from(&[7; 100_000][..], 70_000).is_err());
     assert_lists(&pool, line, buf.capacity());
     // Of another pool, which does not track.
-    let mut large = Pool::new_in(ledger.clone()).get(1);
+    let mut large = manual(&ledger).get(1);
     large.resize(6 << 20, 7);
     buf.clone_from(&large);
     assert_eq!(buf.len(), 6 << 20);

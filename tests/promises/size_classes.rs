@@ -3,8 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::common::ledger::Ledger;
-use crate::common::{class_ops, seeds};
-use millpond::{GetError, Pool};
+use crate::common::{class_ops, manual, seeds};
+use millpond::{Collect, GetError, Pool};
 use proptest::prelude::*;
 
 const MAX: usize = 4 << 20;
@@ -38,7 +38,7 @@ fn every_length_up_to_the_largest_class_is_covered_tightly() {
 #[test]
 fn lengths_that_cannot_be_are_errors() {
     let ledger = Ledger::new();
-    let pool = Pool::new_in(ledger.clone());
+    let pool = manual(&ledger);
     // Blocks are aligned to 64.
     let max = isize::MAX as usize - 63;
     for requested in
@@ -60,7 +60,7 @@ fn lengths_that_cannot_be_are_errors() {
 #[test]
 fn get_panics_where_try_get_fails() {
     let ledger = Ledger::new();
-    let pool = Pool::new_in(ledger.clone());
+    let pool = manual(&ledger);
     let panic = catch_unwind(AssertUnwindSafe(|| drop(pool.get(usize::MAX)))).unwrap_err();
     assert!(panic.downcast_ref::<String>().is_some_and(|said| said.contains("exceeds the largest possible")));
     drop(pool);
@@ -71,7 +71,7 @@ fn get_panics_where_try_get_fails() {
 #[test]
 fn memory_that_is_not_there_is_an_error() {
     let ledger = Ledger::new();
-    let pool = Pool::new_in(ledger.clone());
+    let pool = manual(&ledger);
     let error = pool.try_get(isize::MAX as usize - 4096).unwrap_err();
     assert!(matches!(error, GetError::OutOfMemory { align: 64, .. }), "{error}");
     drop(pool);
@@ -82,7 +82,7 @@ fn memory_that_is_not_there_is_an_error() {
 #[test]
 fn nothing_asked_is_a_buffer_all_the_same() {
     let ledger = Ledger::new();
-    let pool = Pool::new_in(ledger.clone());
+    let pool = manual(&ledger);
     let mut buf = pool.get(0);
     assert_eq!((buf.len(), buf.capacity()), (0, 256));
     drop(pool);
@@ -96,7 +96,7 @@ fn nothing_asked_is_a_buffer_all_the_same() {
 fn blocks_are_aligned() {
     for align in [1, 16, 64, 4096, 2 << 20] {
         let ledger = Ledger::new();
-        let pool = Pool::builder_in(ledger.clone()).align(align).build().unwrap();
+        let pool = Pool::builder_in(ledger.clone()).align(align).collect(Collect::Manual).build().unwrap();
         let held: Vec<_> = [1, 300, 5000, 1 << 20, MAX + 1].into_iter().map(|len| pool.get(len)).collect();
         assert!(held.iter().all(|buf| buf.as_ptr().addr() % align == 0), "{align}");
         drop((held, pool));
@@ -123,7 +123,7 @@ fn a_grown_buffer_is_found_again_at_its_new_size() {
 #[test]
 fn growing_at_least_doubles() {
     let ledger = Ledger::new();
-    let pool = Pool::new_in(ledger.clone());
+    let pool = manual(&ledger);
     let mut buf = pool.get(1);
     while buf.capacity() < 3 * MAX {
         let before = buf.capacity();

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::io::{IoSlice, Write as _};
 
 use crate::common::ledger::Ledger;
+use crate::common::manual;
 use crate::common::odd::Odd;
 use millpond::alloc::Allocator;
 use millpond::{Pool, PoolBuf};
@@ -19,7 +20,7 @@ fn buf<A: Allocator + Send + Sync + 'static>(pool: &Pool<A>, bytes: &[u8]) -> Po
 #[test]
 fn it_is_a_slice() {
     let ledger = Ledger::new();
-    let pool = Pool::new_in(ledger.clone());
+    let pool = manual(&ledger);
     let mut bytes = buf(&pool, b"banana");
     assert_eq!(&bytes[1..3], b"an");
     assert_eq!(bytes.first(), Some(&b'b'));
@@ -43,7 +44,7 @@ fn it_is_a_slice() {
 #[test]
 fn it_is_written_to() {
     let ledger = Ledger::new();
-    let pool = Pool::new_in(ledger.clone());
+    let pool = manual(&ledger);
     let mut bytes = buf(&pool, b"");
     bytes.write_all(b"ab").unwrap();
     assert_eq!(bytes.write(b"cd").unwrap(), 2);
@@ -73,7 +74,7 @@ fn it_is_written_to() {
 #[test]
 fn spare_capacity_is_all_that_is_left() {
     let ledger = Ledger::new();
-    let pool = Pool::new_in(ledger.clone());
+    let pool = manual(&ledger);
     let mut bytes = buf(&pool, b"x");
     let capacity = bytes.capacity();
     assert_eq!(bytes.spare_capacity_mut().len(), capacity - 1);
@@ -94,10 +95,10 @@ fn spare_capacity_is_all_that_is_left() {
 #[test]
 fn it_is_compared_by_content() {
     let ledger = Ledger::new();
-    let pool = Pool::new_in(ledger.clone());
+    let pool = manual(&ledger);
     let (a, b) = (buf(&pool, b"aa"), buf(&pool, b"ab"));
     // Of a pool with another allocator.
-    let other = buf(&Pool::new_in(Odd(ledger.clone())), b"aa");
+    let other = buf(&manual(&Odd(ledger.clone())), b"aa");
     assert_eq!(a, other);
     assert!(a < b);
     assert!(a < *b"ab");
@@ -125,7 +126,7 @@ fn it_is_compared_by_content() {
 #[test]
 fn it_is_a_key() {
     let ledger = Ledger::new();
-    let pool = Pool::new_in(ledger.clone());
+    let pool = manual(&ledger);
     let mut hashed = HashMap::new();
     let mut sorted = BTreeMap::new();
     hashed.insert(buf(&pool, b"key"), 1);
@@ -140,7 +141,7 @@ fn it_is_a_key() {
 #[test]
 fn a_clone_is_another_buffer_of_the_same_pool() {
     let ledger = Ledger::new();
-    let pool = Pool::new_in(ledger.clone());
+    let pool = manual(&ledger);
     let mut first = pool.get(100);
     first.extend_from_slice(b"same");
     let mut second = first.clone();

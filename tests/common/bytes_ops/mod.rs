@@ -13,12 +13,12 @@ use arbitrary::{Arbitrary, Unstructured};
 use bytes::{Bytes, BytesMut};
 use millpond::{Collect, GetError, Pool, PoolBuf, Recycle};
 
-use crate::common::drawn;
 use crate::common::ledger::Ledger;
 use crate::common::ops::Size;
 use crate::common::others::Others;
 use crate::common::scarce::Scarce;
 use crate::common::source::{self, Piece};
+use crate::common::{class_size, drawn};
 use calls::{Put, Take};
 
 /// Of what there is, modulo how much there is; or the number of a thread.
@@ -94,7 +94,7 @@ pub fn play(bytes: &[u8]) {
 
 impl World {
     fn new(setting: Setting) -> Self {
-        let ledger = Ledger::new();
+        let ledger = if setting.limited { Ledger::with_limit(LIMIT) } else { Ledger::new() };
         let allocator = Scarce::new(&ledger);
         let builder = Pool::builder_in(allocator.clone()).collect(Collect::Manual).track(setting.track);
         let builder = if setting.limited { builder.limit(LIMIT) } else { builder };
@@ -114,6 +114,7 @@ impl World {
         self.pool = None;
         self.buffers.clear();
         self.ledger.assert_empty();
+        assert_eq!(self.ledger.clones(), 2, "the pool's own is gone, `allocator` and this one are left");
     }
 
     fn perform(&mut self, ops: &mut dyn Iterator<Item = Op>, may_change: bool) {
@@ -174,7 +175,12 @@ impl World {
         let failures = self.allocator.failures();
         match pool.try_get(size) {
             Ok(buffer) => self.buffers.push((buffer, Vec::new())),
-            Err(error) => self.check_reason(error, failures),
+            Err(error) => {
+                if let GetError::LimitReached { .. } = error {
+                    assert!(pool.stats().in_use_bytes + class_size(size) > LIMIT, "{size} would fit: {error}");
+                }
+                self.check_reason(error, failures);
+            }
         }
     }
 
