@@ -84,6 +84,22 @@ fn where_other_threads_have_leased_the_rest() {
     ledger.assert_empty();
 }
 
+/// A lease is for as many blocks as 64 KiB hold; for one, where there is room for no more.
+#[test]
+fn of_nobody_where_one_block_fits_beside_what_is_leased() {
+    let ledger = Ledger::new();
+    let builder = Pool::builder_in(ledger.clone()).collect(Collect::Manual).recycle(Recycle::Always);
+    let pool = builder.idle_limit(16 * KIB * KIB).local_limit(16 * KIB * KIB).build().unwrap();
+    drop([(); 7].map(|()| pool.get(KIB * KIB)));
+    drop([896 * KIB, 112 * KIB].map(|len| pool.get(len)));
+    assert_eq!(pool.stats().leased_bytes, 8 * KIB * KIB - 16 * KIB, "{}", pool.stats());
+    drop(pool.get(12 * KIB));
+    let stats = pool.stats();
+    assert_eq!((stats.leased_bytes, stats.refused_by_idle_limit), (8 * KIB * KIB - 4 * KIB, 0), "{stats}");
+    drop(pool);
+    ledger.assert_empty();
+}
+
 /// It has nothing to give, though the thread has not looked into its cache of that class since.
 #[test]
 fn of_no_class_that_a_collection_emptied() {
