@@ -27,7 +27,7 @@ pub enum Collect {
     /// An interval of less than a millisecond is taken as one.
     Background(Duration),
     /// Only [`Pool::collect`](crate::Pool::collect) and [`Pool::purge`](crate::Pool::purge) collect; and a get at the `limit`, which purges
-    /// before it fails.
+    /// before it fails, and [`Recycle::Chaos`], which does at random.
     Manual,
 }
 

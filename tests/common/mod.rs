@@ -28,11 +28,16 @@ use std::time::{Duration, Instant};
 use arbitrary::{Arbitrary, Unstructured};
 use ledger::Ledger;
 use millpond::alloc::Allocator;
-use millpond::{Collect, Pool, Recycle};
+use millpond::{Builder, Collect, Pool, Recycle};
 
-/// A pool that recycles, also under the tools that make it pass through by default, and collects only when told.
+/// Of pools that recycle, also under the tools that make them pass through by default, and collect only when told.
+pub fn builder(ledger: &Ledger) -> Builder<Ledger> {
+    Pool::builder_in(ledger.clone()).collect(Collect::Manual).recycle(Recycle::Always)
+}
+
+/// One of those, with the default settings else.
 pub fn pool(ledger: &Ledger) -> Pool<Ledger> {
-    Pool::builder_in(ledger.clone()).collect(Collect::Manual).recycle(Recycle::Always).build().unwrap()
+    builder(ledger).build().unwrap()
 }
 
 /// With the default settings, but no thread that may have a handle a moment longer than the test.

@@ -7,16 +7,12 @@ use std::sync::Barrier;
 
 use crate::bytes_ops::calls::Put;
 use crate::common::ledger::Ledger;
-use crate::common::{seeds, threads};
+use crate::common::{builder, pool, seeds, threads};
 use arbitrary::{Arbitrary, Unstructured};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use millpond::{Collect, Pool, PoolBuf, Recycle};
+use millpond::{Collect, Pool, PoolBuf};
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-fn pool(ledger: &Ledger) -> Pool<Ledger> {
-    Pool::builder_in(ledger.clone()).recycle(Recycle::Always).collect(Collect::Manual).build().unwrap()
-}
 
 fn filled<A: millpond::alloc::Allocator + Send + Sync + 'static>(pool: &Pool<A>, len: usize) -> PoolBuf<A> {
     let mut buf = pool.get(len);
@@ -135,8 +131,7 @@ fn becoming_a_vector_gives_the_block_back() {
 #[test]
 fn a_frozen_buffer_is_zeroed_when_it_returns() {
     let ledger = Ledger::new();
-    let builder = Pool::builder_in(ledger.clone()).collect(Collect::Manual).recycle(Recycle::Always);
-    let pool = builder.zero_on_return(true).build().unwrap();
+    let pool = builder(&ledger).zero_on_return(true).build().unwrap();
     let secret = filled(&pool, 256).freeze();
     let block = secret.as_ptr();
     drop(secret);

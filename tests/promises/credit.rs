@@ -2,15 +2,14 @@
 //! none: those stay hits.
 
 use crate::common::ledger::Ledger;
-use crate::common::threads;
-use millpond::{ClassStats, Collect, Pool, Recycle};
+use crate::common::{builder, threads};
+use millpond::{ClassStats, Pool};
 
 const KIB: usize = 1 << 10;
 
 /// Half of its idle bytes can be leased.
 fn pool(ledger: &Ledger, idle_limit: usize) -> Pool<Ledger> {
-    let builder = Pool::builder_in(ledger.clone()).collect(Collect::Manual).recycle(Recycle::Always);
-    builder.idle_limit(idle_limit).build().unwrap()
+    builder(ledger).idle_limit(idle_limit).build().unwrap()
 }
 
 fn small(pool: &Pool<Ledger>) -> ClassStats {
@@ -88,8 +87,7 @@ fn where_other_threads_have_leased_the_rest() {
 #[test]
 fn of_nobody_where_one_block_fits_beside_what_is_leased() {
     let ledger = Ledger::new();
-    let builder = Pool::builder_in(ledger.clone()).collect(Collect::Manual).recycle(Recycle::Always);
-    let pool = builder.idle_limit(16 * KIB * KIB).local_limit(16 * KIB * KIB).build().unwrap();
+    let pool = builder(&ledger).idle_limit(16 * KIB * KIB).local_limit(16 * KIB * KIB).build().unwrap();
     drop([(); 7].map(|()| pool.get(KIB * KIB)));
     drop([896 * KIB, 112 * KIB].map(|len| pool.get(len)));
     assert_eq!(pool.stats().leased_bytes, 8 * KIB * KIB - 16 * KIB, "{}", pool.stats());
@@ -104,8 +102,7 @@ fn of_nobody_where_one_block_fits_beside_what_is_leased() {
 #[test]
 fn of_no_class_that_a_collection_emptied() {
     let ledger = Ledger::new();
-    let builder = Pool::builder_in(ledger.clone()).collect(Collect::Manual).recycle(Recycle::Always);
-    let pool = builder.local_limit(128 * KIB).build().unwrap();
+    let pool = builder(&ledger).local_limit(128 * KIB).build().unwrap();
     let last = pool.get(32 * KIB);
     drop([(); 4].map(|()| pool.get(32 * KIB)));
     pool.collect();

@@ -3,12 +3,8 @@
 use std::panic::Location;
 
 use crate::common::ledger::Ledger;
-use crate::common::{manual, threads};
-use millpond::{Builder, Collect, Pool, PoolBuf, Recycle};
-
-fn builder(ledger: &Ledger) -> Builder<Ledger> {
-    Pool::builder_in(ledger.clone()).collect(Collect::Manual).recycle(Recycle::Always)
-}
+use crate::common::{builder, manual, threads};
+use millpond::{Pool, PoolBuf, Recycle};
 
 fn tracked(ledger: &Ledger) -> Pool<Ledger> {
     builder(ledger).track(true).build().unwrap()
