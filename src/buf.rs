@@ -216,8 +216,9 @@ impl<A: Allocator + Send + Sync + 'static> PoolBuf<A> {
         if len < before {
             // SAFETY: inside the block.
             let rest = unsafe { self.ptr.add(len) };
+            // All of it, as `as_mut_ptr` may have opened it.
             // SAFETY: (I2) the block is this buffer's.
-            unsafe { poison(rest, before - len) };
+            unsafe { poison(rest, self.capacity() - len) };
         }
     }
 

@@ -82,6 +82,10 @@ static WATCHING: Watching = Watching;
 
 /// In all that is allocated now, while no arena is out.
 fn idle_secrets() -> usize {
+    if cfg!(millpond_asan) {
+        // It is poisoned: even to look is an error.
+        return 0;
+    }
     let secrets = |(at, len): &(usize, usize)| {
         // SAFETY: it is out of this allocator, which the lock keeps, and nobody who writes a secret has it.
         unsafe { secrets_in(std::ptr::with_exposed_provenance(*at), *len) }
@@ -180,7 +184,7 @@ fn without_it_there_are() {
     for (name, way) in WAYS {
         let (idle, freed) = secrets(false, Recycle::Always, way);
         assert!(freed > 0, "{name}");
-        assert!(idle > 0 || name == "one too large to be kept", "{name}");
+        assert!(idle > 0 || name == "one too large to be kept" || cfg!(millpond_asan), "{name}");
     }
 }
 

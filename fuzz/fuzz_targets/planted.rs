@@ -1,5 +1,5 @@
-//! Two bugs that a pool hides, on purpose: a pointer into a buffer is read after the buffer has gone back, and another one past the
-//! buffer's length. `.ci/planted` demands that each is found in every mode that can find it, and in no other. `.ci/fuzz` passes this
+//! Three bugs that a pool hides, on purpose: a pointer into a buffer is read after the buffer has gone back, another one past the
+//! buffer's length, and one into an arena after its end. `.ci/planted` demands that each is found in every mode that can find it, and in no other. `.ci/fuzz` passes this
 //! target by.
 //!
 //! `MILLPOND_RECYCLE` says how the pool recycles: `always`, `chaos`, or by itself.
@@ -20,6 +20,9 @@ fuzz_target!(|request: &[u8]| {
     // Something idle for the request to find.
     drop(pool.get(4096));
 
+    let arena = pool.arena();
+    let word: *const u8 = arena.alloc_bytes(request.len().min(256)).as_ptr();
+
     let mut buf = pool.get(4096);
     buf.extend_from_slice(b"name=");
     buf.extend_from_slice(request);
@@ -38,5 +41,10 @@ fuzz_target!(|request: &[u8]| {
     if let Some(name) = keep {
         // SAFETY: none. The buffer has gone back.
         black_box(unsafe { name.read() });
+    }
+    drop(arena);
+    if let [b'=', ..] = request {
+        // SAFETY: none. The arena has ended.
+        black_box(unsafe { word.read() });
     }
 });

@@ -78,10 +78,13 @@ impl<A: Allocator + Send + Sync + 'static> Core<Bytes<A>> {
     #[inline(always)]
     pub(crate) unsafe fn deallocate(core: NonNull<Self>, block: NonNull<u8>, layout: Layout) {
         // SAFETY: the handle keeps the core.
-        let tiers = unsafe { &core.as_ref().tiers };
+        let this = unsafe { core.as_ref() };
+        let tiers = &this.tiers;
         let short = tiers.config.pools(layout) && tiers.drop_is_short;
-        // SAFETY: (I2) the block is the caller's, of so many bytes at least.
-        unsafe { poison(block, layout.size()) };
+        if cfg!(millpond_asan) {
+            // SAFETY: (I2) the block is the caller's, of that size.
+            unsafe { poison(block, this.size_of(layout)) };
+        }
         // SAFETY: (I2) the block is the caller's, and of that length's class: no magazine is there for a larger one.
         if !(short && unsafe { tiers.store_near(thread_id::current(), Rank::of(layout.size()), block) }) {
             // SAFETY: passed on.
@@ -96,8 +99,7 @@ impl<A: Allocator + Send + Sync + 'static> Core<Bytes<A>> {
     unsafe fn deallocate_slow(core: NonNull<Self>, block: NonNull<u8>, layout: Layout) {
         // SAFETY: the handle keeps the core.
         let this = unsafe { core.as_ref() };
-        let class = this.class_of(layout);
-        let size = class.map_or(layout.size(), |class| this.tiers.config.classes.size(class));
+        let (class, size) = (this.class_of(layout), this.size_of(layout));
         // SAFETY: (I2) the block is the caller's, of that size.
         unsafe { unpoison(block, size) };
         if this.tiers.config.zero_on_return {
@@ -168,5 +170,10 @@ impl<A: Allocator + Send + Sync + 'static> Core<Bytes<A>> {
     fn class_of(&self, layout: Layout) -> Option<Class> {
         let config = &self.tiers.config;
         if config.pools(layout) { config.classes.class_for(layout.size()) } else { None }
+    }
+
+    /// Of a block for this layout.
+    fn size_of(&self, layout: Layout) -> usize {
+        self.class_of(layout).map_or(layout.size(), |class| self.tiers.config.classes.size(class))
     }
 }

@@ -5,6 +5,7 @@ use core::alloc::Layout;
 use core::ptr::NonNull;
 
 use crate::alloc::{Allocator, FallibleBox};
+use crate::raw::poison::{poison, unpoison};
 use crate::raw::wipe::wipe;
 
 /// Memory that is handed out by moving a pointer down through a chunk, and comes back all at once. The chunks are the global
@@ -27,7 +28,7 @@ impl Bump {
     /// None: no memory.
     #[inline(always)]
     pub(crate) fn allocate(&self, layout: Layout) -> Option<NonNull<u8>> {
-        self.chunks.try_alloc_layout(layout).ok()
+        self.step([layout], |chunks| chunks.try_alloc_layout(layout)).ok()
     }
 
     /// Takes back what was handed out last; anything else waits for `reset`.
@@ -38,7 +39,7 @@ impl Bump {
     pub(crate) unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         if !self.wipes {
             // SAFETY: passed on.
-            unsafe { (&self.chunks).deallocate(block, layout) };
+            self.step([layout], |chunks| unsafe { chunks.deallocate(block, layout) });
         }
     }
 
@@ -47,7 +48,7 @@ impl Bump {
     #[inline]
     pub(crate) unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Option<NonNull<u8>> {
         // SAFETY: passed on.
-        unsafe { (&self.chunks).grow(block, old, new) }.ok().map(NonNull::cast)
+        self.step([old, new], |chunks| unsafe { chunks.grow(block, old, new) }).ok().map(NonNull::cast)
     }
 
     /// # Safety
@@ -59,7 +60,7 @@ impl Bump {
             return Some(block);
         }
         // SAFETY: passed on.
-        unsafe { (&self.chunks).shrink(block, old, new) }.ok().map(NonNull::cast)
+        self.step([old, new], |chunks| unsafe { chunks.shrink(block, old, new) }).ok().map(NonNull::cast)
     }
 
     /// Takes everything back, and keeps the last chunk, which is the largest unless memory was short.
@@ -73,7 +74,9 @@ impl Bump {
                 }
             }
         }
+        self.mark_free(usize::MAX, unpoison);
         self.chunks.reset();
+        self.mark_free(usize::MAX, poison);
     }
 
     /// Bytes handed out, with what alignment took.
@@ -86,6 +89,53 @@ impl Bump {
     pub(crate) fn chunk_bytes(&self) -> usize {
         self.chunks.allocated_bytes()
     }
+
+    /// A step of bumpalo's for pieces of these layouts. It may touch what is yet to be handed out, as far as they reach, and may leave
+    /// the chunk for another.
+    #[cfg(millpond_asan)]
+    fn step<R, const N: usize>(&self, pieces: [Layout; N], step: impl FnOnce(&bumpalo::Bump) -> R) -> R {
+        // A size is rounded up to an alignment, and then an address down.
+        let reach = pieces.iter().map(|piece| piece.size() + 2 * piece.align()).sum();
+        let bytes = self.chunk_bytes();
+        self.mark_free(reach, unpoison);
+        let result = step(&self.chunks);
+        // What was opened, and what came back.
+        let rest = if self.chunk_bytes() == bytes { 2 * reach } else { usize::MAX };
+        self.mark_free(rest, poison);
+        result
+    }
+
+    #[cfg(not(millpond_asan))]
+    #[inline(always)]
+    fn step<R, const N: usize>(&self, _pieces: [Layout; N], step: impl FnOnce(&bumpalo::Bump) -> R) -> R {
+        step(&self.chunks)
+    }
+
+    /// What is handed out next of the chunk at hand: so many bytes, if there are as many. Whatever was handed out or left behind is
+    /// open, as it may be freed or overwritten at any time.
+    #[cfg(millpond_asan)]
+    fn mark_free(&self, most: usize, mark: unsafe fn(NonNull<u8>, usize)) {
+        // SAFETY: nothing is allocated meanwhile.
+        let at_hand = unsafe { self.chunks.iter_allocated_chunks_raw() }.next();
+        if let Some(last) = at_hand.and_then(|(last, _)| NonNull::new(last)) {
+            let len = self.chunks.chunk_capacity().min(most);
+            // SAFETY: what was handed out of the chunk begins where so many free bytes end.
+            let free = unsafe { last.sub(len) };
+            // SAFETY: (I2) nobody has these.
+            unsafe { mark(free, len) };
+        }
+    }
+
+    #[cfg(not(millpond_asan))]
+    #[inline(always)]
+    fn mark_free(&self, _most: usize, _mark: unsafe fn(NonNull<u8>, usize)) {}
+}
+
+impl Drop for Bump {
+    fn drop(&mut self) {
+        // As the chunks are the allocator's again.
+        self.mark_free(usize::MAX, unpoison);
+    }
 }
 
 #[cfg(all(test, not(loom)))]
@@ -95,6 +145,7 @@ mod tests {
     /// All that a `Bump` ever handed out of its only chunk, read behind its back.
     fn lies_in(bump: &Bump, start: NonNull<u8>, len: usize) -> Vec<u8> {
         assert!(bump.chunk_bytes() > 0);
+        bump.mark_free(usize::MAX, unpoison);
         // SAFETY: the chunk is still there, and these bytes of it were written.
         unsafe { core::slice::from_raw_parts(start.as_ptr(), len) }.to_vec()
     }

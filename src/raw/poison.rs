@@ -1,6 +1,6 @@
-//! With `--cfg millpond_asan`, memory that nobody may touch at the moment is poisoned: idle blocks, and what lies behind the
-//! length of a buffer. AddressSanitizer then reports a touch through a stale pointer, although the block was never freed.
-//! Without it nothing here does anything.
+//! With `--cfg millpond_asan`, memory that nobody may touch at the moment is poisoned: idle blocks, what lies behind the
+//! length of a buffer, and what is free of an arena's chunk. AddressSanitizer then reports a touch through a stale pointer, although
+//! the block was never freed. Without it nothing here does anything.
 //!
 //! The face poisons a block that it gives back and what its buffers have spare; whatever it gets may be poisoned. The tiers unpoison what they release.
 

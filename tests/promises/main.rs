@@ -62,6 +62,8 @@ mod outstanding_settings;
 mod outstanding_ways;
 #[cfg(all(unix, not(miri)))]
 mod pages;
+#[cfg(millpond_asan)]
+mod poisoned;
 mod reading;
 mod request_threads_release_one;
 mod size_classes;
