@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::pressure::Pressure;
 use crate::raw::slot::Reach;
+use crate::raw::splitmix::{STEP, mix};
 
 /// How often memory is looked at, and how far collections for the lack of it lie apart at least: what was used within that
 /// time is the working set, which has to stay. Half a pool's interval, if that is less.
@@ -81,12 +82,9 @@ impl Schedule {
 
     /// The interval, give or take an eighth: pools that began together would all be refilled together otherwise.
     fn jittered(&mut self) -> Option<Duration> {
-        // splitmix64; Steele, Lea, Flood: Fast splittable pseudorandom number generators (2014).
-        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.random ^ (self.random >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        self.random = self.random.wrapping_add(STEP);
         let eighth = self.interval / 8;
-        let give = (eighth * 2).checked_mul((mixed >> 48) as u32)? / (1 << 16);
+        let give = (eighth * 2).checked_mul((mix(self.random) >> 48) as u32)? / (1 << 16);
         (self.interval - eighth).checked_add(give)
     }
 }

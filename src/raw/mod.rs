@@ -16,6 +16,8 @@ pub(crate) mod contain;
 
 pub(crate) mod config;
 
+pub(crate) mod splitmix;
+
 pub(crate) mod chaos;
 
 pub(crate) mod block;
