@@ -118,22 +118,47 @@ fn use_a_new_one() {
     COLLECTED.set([all + 1, well + usize::from(pool.stats().collector == CollectorState::Background)]);
 }
 
-/// To start it and to be put on its list takes memory, and here each piece of that another pool that does the same.
+/// From its block on, each piece of memory makes another pool begin too. Not before, as that one would find a full list first.
+struct ThenBeside;
+
+// SAFETY: memory comes from `System`, unchanged.
+unsafe impl Allocator for ThenBeside {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: no block has a length of 0.
+        let block = NonNull::new(unsafe { System.alloc(layout) }).ok_or(AllocError)?;
+        HOOK.set(Some(use_a_new_one));
+        Ok(NonNull::slice_from_raw_parts(block, layout.size()))
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: passed on.
+        unsafe { System.dealloc(block.as_ptr(), layout) };
+    }
+}
+
+/// A pool that begins starts it and is put on its list, which takes memory.
 #[test]
 fn nothing_is_allocated_under_the_lock_of_the_background_thread() {
     alone("nothing_is_allocated_under_the_lock_of_the_background_thread", || {
-        let mut pools: Vec<Pool> = Vec::with_capacity(20);
-        for n in 0..20 {
-            let pool = Pool::builder().collect(Collect::Background(Duration::from_millis(1))).build().unwrap();
-            HOOK.set(Some(use_a_new_one));
-            drop(pool.get(4096));
+        let mut pools: Vec<Pool<ThenBeside>> = Vec::with_capacity(40);
+        for n in 0..50 {
+            let builder = Pool::builder_in(ThenBeside).collect(Collect::Background(Duration::from_secs(3600)));
+            let pool = builder.recycle(Recycle::Always).build().unwrap();
+            let buf = pool.get(4096);
             HOOK.set(None);
+            drop(buf);
             assert_eq!(pool.stats().collector, CollectorState::Background);
-            // The thread ends in between, or the list grows.
-            if n < 10 { drop(pool) } else { pools.push(pool) }
+            // The list grows, or the thread ends.
+            if n < 40 {
+                pools.push(pool);
+            } else {
+                pools.clear();
+                drop(pool);
+                std::thread::sleep(Duration::from_millis(5));
+            }
         }
         let [all, well] = COLLECTED.get();
-        assert!(all > 50 && well == all, "{well} of {all} pools are collected");
+        assert!(all > 5 && well == all, "{well} of {all} pools are collected");
     });
 }
 

@@ -254,3 +254,16 @@ fn a_panic_in_one_pool_is_nothing_to_the_others() {
     assert!(collections(&second) >= 8);
     assert!(collections(&first) >= 8, "and that pool is visited again");
 }
+
+/// As in a child that was made by the bare system call while another thread was in the list.
+#[test]
+fn a_list_that_nobody_gives_back_is_not_waited_for() {
+    let pool = pool();
+    let member = Member::new(NonNull::from(&*pool).cast(), CALLS, INTERVAL);
+    let held = list();
+    assert!(held.is_some());
+    assert!(join(member).is_none(), "the pool is not collected");
+    assert!(!leave(member.pool), "and must stay");
+    drop(held);
+    assert!(leave(member.pool));
+}
