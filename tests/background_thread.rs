@@ -20,7 +20,7 @@ use common::ledger::Ledger;
 use common::process::alone;
 use common::wait_until;
 use millpond::alloc::{AllocError, Allocator, Global};
-use millpond::{Collect, CollectorState, Pool, Pressure, Recycle};
+use millpond::{Collect, CollectorState, ObjectPool, Pool, Pressure, Recycle};
 use seccomp::{ALL_THREADS, filter};
 
 fn pool<A: Allocator + Send + Sync + 'static>(allocator: A, interval: Duration) -> Pool<A> {
@@ -135,7 +135,7 @@ fn it_does_not_run_as_the_request_thread_that_started_it() {
         };
         let ledger = Ledger::new();
         let pool = pool(ledger.clone(), Duration::from_millis(1));
-        let held = std::thread::scope(|scope| {
+        let (privileged, held) = std::thread::scope(|scope| {
             let request = || {
                 cores::move_to(0);
                 let parameters = libc::sched_param { sched_priority: 0 };
@@ -143,9 +143,13 @@ fn it_does_not_run_as_the_request_thread_that_started_it() {
                 assert_eq!(unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const parameters) }, 0);
                 // SAFETY: takes numbers only.
                 let niceness = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
-                // SAFETY: as above. Upwards, as the way down takes a privilege.
-                assert_eq!(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, (niceness + 7).min(19)) }, 0);
-                pool.get(4096)
+                // SAFETY: as above.
+                let change = |niceness| unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, niceness) } == 0;
+                let nicer = (niceness + 7).min(19);
+                // The way down takes a privilege.
+                let privileged = change(nicer) && change(niceness);
+                assert!(change(nicer));
+                (privileged, pool.get(4096))
             };
             scope.spawn(request).join().unwrap()
         });
@@ -155,7 +159,7 @@ fn it_does_not_run_as_the_request_thread_that_started_it() {
         let (cores, niceness, policy) = scheduling(&thread);
         let (main_cores, main_niceness, main_policy) = scheduling(&main);
         assert_eq!((&cores, &policy), (&main_cores, &main_policy));
-        // To become less nice takes a privilege.
+        assert!(niceness == main_niceness || !privileged);
         assert_eq!(pool.stats().scheduling_inherited, niceness != main_niceness, "{}", pool.stats());
         let blocked = u64::from_str_radix(&status(&thread, "SigBlk"), 16).unwrap();
         let is_blocked = |signal: i32| blocked >> (signal - 1) & 1 == 1;
@@ -165,6 +169,31 @@ fn it_does_not_run_as_the_request_thread_that_started_it() {
         assert!(!is_blocked(libc::SIGSEGV), "the fault of a thread ends the process");
         drop(held);
         drop(pool);
+        assert!(ledger.wait_until_empty());
+    });
+}
+
+/// A thread that may not have the main thread's cores runs on those of the request thread. A pool without one says no such
+/// thing.
+#[test]
+fn what_the_system_refuses_it_shows_in_the_statistics() {
+    alone("what_the_system_refuses_it_shows_in_the_statistics", || {
+        let refuse = libc::SECCOMP_RET_ERRNO | libc::EPERM.unsigned_abs();
+        if !filter(ALL_THREADS, &[libc::SYS_sched_setaffinity], refuse) {
+            return;
+        }
+        let ledger = Ledger::new();
+        let pool = pool(ledger.clone(), Duration::from_millis(1));
+        let by_hand = common::manual(&ledger);
+        drop((pool.get(4096), by_hand.get(4096)));
+        // Once it has collected it is past its beginning.
+        wait_until("it collects", || pool.stats().collections > 0);
+        assert!(pool.stats().scheduling_inherited, "{}", pool.stats());
+        assert!(!by_hand.stats().scheduling_inherited, "{}", by_hand.stats());
+        let objects = ObjectPool::builder(|| 0_u8).recycle(Recycle::Always).build().unwrap();
+        drop(objects.get());
+        assert!(objects.stats().scheduling_inherited, "{}", objects.stats());
+        drop((pool, by_hand, objects));
         assert!(ledger.wait_until_empty());
     });
 }

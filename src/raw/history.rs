@@ -123,3 +123,41 @@ fn set([blocks, bytes]: &[Figure; 2], freed: Freed) {
 fn get([blocks, bytes]: &[Figure; 2]) -> Freed {
     Freed { blocks: as_usize(blocks), bytes: as_usize(bytes) }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_told_is_read() {
+        let history = History::default();
+        let freed = |n| Freed { blocks: n, bytes: 100 * n };
+        let collected = |slots_skipped, nanos| Collected {
+            local: freed(nanos),
+            victim: freed(nanos + 1),
+            arenas: freed(nanos + 2),
+            slots: 20,
+            slots_skipped,
+            elapsed: Duration::from_nanos(nanos as u64),
+            ..Collected::default()
+        };
+        assert_eq!((history.last(), history.collections()), (None, (0, 0, Duration::ZERO)));
+        let (slow, quick) = (Collected { shells_waiting: 1, ..collected(3, 7) }, collected(0, 5));
+        history.collected(&slow);
+        assert_eq!(
+            (history.last(), history.collections(), history.shells_waiting()),
+            (Some(slow), (1, 1, slow.elapsed), 1)
+        );
+        history.collected(&quick);
+        assert_eq!(
+            (history.last(), history.collections(), history.shells_waiting()),
+            (Some(quick), (2, 1, slow.elapsed), 0)
+        );
+        history.purged(&slow);
+        assert_eq!((history.purges(), history.shells_waiting()), ((1, 1, slow.elapsed), 1));
+        assert_eq!(
+            (history.collections(), history.last().map(|last| last.local)),
+            ((2, 1, slow.elapsed), Some(quick.local))
+        );
+    }
+}

@@ -26,6 +26,23 @@ fn requests<T>(pool: &Pool<Ledger>, large: impl Fn() -> T) {
     assert_eq!((after.size, after.local_hits - before.local_hits), (4 * KIB, 30), "{}", pool.stats());
 }
 
+/// 64 KiB at a time, or the 256th part of a smaller `idle_limit`, of which 128 threads can have one each; a block at least.
+#[test]
+fn a_lease_leaves_as_much_for_other_threads() {
+    let ledger = Ledger::new();
+    for (idle_limit, lease) in [(1024, 64), (16, 64), (15, 60), (8, 32), (1, 4)] {
+        let pool = pool(&ledger, idle_limit * KIB * KIB);
+        drop(pool.get(4 * KIB));
+        assert_eq!(pool.stats().leased_bytes, lease * KIB, "{idle_limit} MiB");
+        drop(pool);
+    }
+    let pool = pool(&ledger, 256 * KIB);
+    drop(pool.get(4 * KIB));
+    assert_eq!(pool.stats().leased_bytes, 4 * KIB);
+    drop(pool);
+    ledger.assert_empty();
+}
+
 #[test]
 fn of_the_class_that_the_thread_used_before() {
     let ledger = Ledger::new();

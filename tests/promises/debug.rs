@@ -93,7 +93,7 @@ fn builders_print_their_knobs() {
     let reset = |_: &mut _| -> bool { resume_unwind(Box::new("a reset")) };
     let objects = ObjectPool::builder(move || captured.clone()).max_idle(77).reset(reset);
     let text = printed(&objects);
-    assert!(text.starts_with("ObjectBuilder {") && text.contains("max_idle: 77"), "{text}");
+    assert!(text.starts_with("ObjectBuilder { make: Making,") && text.contains("max_idle: 77"), "{text}");
     let pool = objects.build().unwrap();
     drop(pool.get());
     assert_eq!(pool.stats().reset_panics, 1);

@@ -129,6 +129,20 @@ fn objects_are_struck_off_in_every_mode() {
     }
 }
 
+/// A get in three on average.
+#[test]
+fn of_objects_a_sample_is_noted() {
+    let census = Census::default();
+    let pool = census.builder().track_one_in(3).build().unwrap();
+    let held: Vec<_> = (0..3000).map(|_| pool.get()).collect();
+    let noted = pool.outstanding().count();
+    assert!((500..2000).contains(&noted), "{noted} of 3000");
+    drop(held);
+    assert_eq!(pool.outstanding().count(), 0);
+    drop(pool);
+    census.assert_empty();
+}
+
 /// What stays is on the list at any time, and what is listed is out of one of the places that get.
 #[test]
 fn threads_that_get_grow_and_drop_beside_it_take_nothing_off() {

@@ -1,7 +1,7 @@
 //! `Pages` keeps the allocator's contract on both sides of its threshold, and what is freed is no longer resident.
 
 use crate::common::blocks::{self, Block, layout};
-use millpond::alloc::Pages;
+use millpond::alloc::{Allocator, Pages};
 use proptest::prelude::*;
 
 const KIB: usize = 1 << 10;
@@ -67,6 +67,66 @@ fn huge_blocks_are_aligned_and_hold_what_is_written() {
         assert_eq!(block.at.cast::<u8>().addr().get() % (2 * MIB), 0);
         block.fill(size);
         block.free(&pages, false);
+    }
+}
+
+/// The flags of the mapping that an address lies in: see proc_pid_smaps(5).
+#[cfg(target_os = "linux")]
+fn mapping_flags(address: usize) -> String {
+    let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+    let mut inside = false;
+    for line in smaps.lines() {
+        let range = line.split_once(' ').and_then(|(range, _)| range.split_once('-'));
+        let bounds = range.map(|(start, end)| [start, end].map(|bound| usize::from_str_radix(bound, 16)));
+        if let Some([Ok(start), Ok(end)]) = bounds {
+            inside = (start..end).contains(&address);
+        } else if let (true, Some(flags)) = (inside, line.strip_prefix("VmFlags: ")) {
+            return flags.to_owned();
+        }
+    }
+    panic!("{address:#x} is not mapped");
+}
+
+/// Huge pages are the system's to choose, but for those that were asked for.
+#[cfg(target_os = "linux")]
+#[test]
+fn huge_pages_are_advised_for_large_blocks_where_asked_for() {
+    let supported = std::path::Path::new("/sys/kernel/mm/transparent_hugepage").exists();
+    // No page that is not huge is larger.
+    let less = 2 * MIB - 64 * KIB;
+    for (asked, size, advised) in [(true, 2 * MIB, true), (true, less, false), (false, 2 * MIB, false)] {
+        if advised && !supported {
+            continue;
+        }
+        let pages = Pages::new().huge_pages(asked);
+        let block = Block::new(&pages, layout(size, 64), false);
+        let flags = mapping_flags(block.at.cast::<u8>().addr().get());
+        assert_eq!(flags.split(' ').any(|flag| flag == "hg"), advised, "{size} bytes, asked for: {asked}: {flags}");
+        block.free(&pages, false);
+    }
+}
+
+/// To align a block more is mapped than it needs, and all of that goes back at once.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+#[test]
+#[allow(clippy::disallowed_methods, reason = "what is tested")]
+fn no_address_beside_an_aligned_block_stays_mapped() {
+    const ALIGN: usize = 1 << 30;
+    let mapped = || {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")?.strip_suffix("kB")).unwrap();
+        size.trim().parse::<usize>().unwrap() * KIB
+    };
+    let (pages, before) = (Pages::new(), mapped());
+    let layouts = (0..64).map(|n| layout(n * MIB + THRESHOLD, ALIGN));
+    let blocks: Vec<_> = layouts.map(|layout| (pages.allocate(layout).unwrap(), layout)).collect();
+    let length: usize = blocks.iter().map(|(block, _)| block.len()).sum();
+    // The other tests need address space meanwhile, but not as much.
+    let beside = mapped().saturating_sub(before + length);
+    assert!(beside < 16 * ALIGN, "{beside} bytes for {length}");
+    for (block, layout) in blocks {
+        // SAFETY: allocated above.
+        unsafe { pages.deallocate(block.cast(), layout) };
     }
 }
 

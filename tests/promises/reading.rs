@@ -70,6 +70,35 @@ fn it_grows_only_for_what_arrived() {
     ledger.assert_empty();
 }
 
+/// As what it is asked for is zeroed before, and zeroed for nothing if it does not come.
+#[test]
+fn a_reader_is_asked_for_at_most_twice_what_it_gave() {
+    struct Counting<'a> {
+        asked: &'a mut Vec<usize>,
+        piece: usize,
+    }
+
+    impl Read for Counting<'_> {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            self.asked.push(into.len());
+            Ok(self.piece.min(into.len()))
+        }
+    }
+
+    const LEN: usize = 1 << 20;
+    let ledger = Ledger::new();
+    let pool = crate::common::pool(&ledger);
+    for piece in [1000, 8191, 8192, 16_384, 20_000] {
+        let (mut buf, mut asked) = (pool.get(LEN + 1), Vec::new());
+        let error = buf.read_from(Counting { asked: &mut asked, piece }, LEN).unwrap_err();
+        assert_eq!((error_of(&error), buf.len()), (ReadError::TooLong { limit: LEN, next: 0 }, LEN));
+        let most = asked.into_iter().max().unwrap();
+        assert!(most <= 8192.max(2 * piece), "{most} for pieces of {piece}");
+    }
+    drop(pool);
+    ledger.assert_empty();
+}
+
 #[test]
 fn the_limit_is_exact() {
     let ledger = Ledger::new();

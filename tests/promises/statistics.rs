@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::common::ledger::Ledger;
 use crate::common::threads;
-use millpond::{Builder, ClassStats, Collect, Collected, CollectorState, GetError, Pool, Recycle, Stats};
+use millpond::{Builder, ClassStats, Collect, Collected, CollectorState, GetError, ObjectStats, Pool, Recycle, Stats};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -100,6 +100,28 @@ fn what_went_wrong_has_lines_of_its_own() {
         "panics of the allocator, or of `trimmed`: 7",
     ] {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+}
+
+/// Each alone brings its line, and only that.
+#[test]
+fn what_happened_to_no_object_has_no_line() {
+    type Happens = fn(&mut ObjectStats);
+    let usual = ObjectStats::default().to_string();
+    assert!(!usual.contains("adopted") && !usual.contains("panics"), "{usual}");
+    let ways: [(Happens, &str); 5] = [
+        (|stats| stats.adopted = 1, "adopted 1, detached 0, refused at return 0"),
+        (|stats| stats.detached = 1, "adopted 0, detached 1, refused at return 0"),
+        (|stats| stats.refused = 1, "adopted 0, detached 0, refused at return 1"),
+        (|stats| stats.reset_panics = 1, "panics of resets 1, of drops 0"),
+        (|stats| stats.drop_panics = 1, "panics of resets 0, of drops 1"),
+    ];
+    for (happens, line) in ways {
+        let mut stats = ObjectStats::default();
+        happens(&mut stats);
+        let text = stats.to_string();
+        let added: Vec<_> = text.lines().filter(|line| !usual.lines().any(|usual| usual == *line)).collect();
+        assert_eq!(added, [line], "{text}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! `PoolBuf` has `Vec<u8>`'s names, traits and meaning. What it does to its bytes is compared in `operations.rs`.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, BorrowMut};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::io::{IoSlice, Write as _};
@@ -134,7 +134,11 @@ fn it_is_a_key() {
     assert_eq!((hashed.get(&b"key"[..]), sorted.get(&b"key"[..])), (Some(&1), Some(&1)));
     let borrowed: &[u8] = Borrow::borrow(hashed.keys().next().unwrap());
     assert_eq!(borrowed, b"key");
-    drop((hashed, sorted, pool));
+    let mut other = buf(&pool, b"key");
+    let borrowed: &mut [u8] = other.borrow_mut();
+    borrowed[0] = b'h';
+    assert_eq!(other, "hey");
+    drop((other, hashed, sorted, pool));
     ledger.assert_empty();
 }
 
