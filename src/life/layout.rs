@@ -83,7 +83,7 @@ impl<A: Allocator + Send + Sync + 'static> Core<Bytes<A>> {
         let short = tiers.config.pools(layout) && tiers.drop_is_short;
         if cfg!(millpond_asan) {
             // SAFETY: (I2) the block is the caller's, of that size.
-            unsafe { poison(block, this.size_of(layout)) };
+            unsafe { poison(block, this.size_of(this.class_of(layout), layout)) };
         }
         // SAFETY: (I2) the block is the caller's, and of that length's class: no magazine is there for a larger one.
         if !(short && unsafe { tiers.store_near(thread_id::current(), Rank::of(layout.size()), block) }) {
@@ -99,7 +99,8 @@ impl<A: Allocator + Send + Sync + 'static> Core<Bytes<A>> {
     unsafe fn deallocate_slow(core: NonNull<Self>, block: NonNull<u8>, layout: Layout) {
         // SAFETY: the handle keeps the core.
         let this = unsafe { core.as_ref() };
-        let (class, size) = (this.class_of(layout), this.size_of(layout));
+        let class = this.class_of(layout);
+        let size = this.size_of(class, layout);
         // SAFETY: (I2) the block is the caller's, of that size.
         unsafe { unpoison(block, size) };
         if this.tiers.config.zero_on_return {
@@ -172,8 +173,8 @@ impl<A: Allocator + Send + Sync + 'static> Core<Bytes<A>> {
         if config.pools(layout) { config.classes.class_for(layout.size()) } else { None }
     }
 
-    /// Of a block for this layout.
-    fn size_of(&self, layout: Layout) -> usize {
-        self.class_of(layout).map_or(layout.size(), |class| self.tiers.config.classes.size(class))
+    /// Of a block for this layout, of that class if it has one.
+    fn size_of(&self, class: Option<Class>, layout: Layout) -> usize {
+        class.map_or(layout.size(), |class| self.tiers.config.classes.size(class))
     }
 }
