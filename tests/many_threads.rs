@@ -8,7 +8,7 @@ use std::sync::{Barrier, Mutex, PoisonError};
 use std::thread::Builder;
 
 use common::ledger::Ledger;
-use millpond::{Collect, Pool, Recycle};
+use millpond::Pool;
 
 const THREADS: usize = 1000;
 
@@ -20,8 +20,7 @@ const LENGTHS: [usize; 4] = [256, 1000, 4096, 70_000];
 const LOCAL_LIMIT: usize = 128 << 10;
 
 fn pool(ledger: &Ledger, idle_limit: usize) -> Pool<Ledger> {
-    let builder = Pool::builder_in(ledger.clone()).collect(Collect::Manual).recycle(Recycle::Always);
-    builder.idle_limit(idle_limit).local_limit(LOCAL_LIMIT).build().unwrap()
+    common::builder(ledger).idle_limit(idle_limit).local_limit(LOCAL_LIMIT).build().unwrap()
 }
 
 fn use_once(pool: &Pool<Ledger>) {

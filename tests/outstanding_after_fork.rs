@@ -21,17 +21,14 @@ mod children {
     use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
     use std::thread;
 
-    use millpond::{Builder, Collect, Pool, PoolBuf, Recycle};
+    use millpond::{Pool, PoolBuf};
 
     use super::child::{Ended, in_child};
+    use super::common::builder;
     use super::common::ledger::Ledger;
 
     const CHILDREN: usize = 50;
     const HELD: usize = 100;
-
-    fn builder(ledger: &Ledger) -> Builder<Ledger> {
-        Pool::builder_in(ledger.clone()).collect(Collect::Manual).recycle(Recycle::Always)
-    }
 
     fn some(pool: &Pool<Ledger>) -> Vec<PoolBuf<Ledger>> {
         let numbered = |n: usize| {

@@ -1,5 +1,5 @@
-//! A drop without credit takes it from the thread's other classes: what is used now becomes hits. Where that would not be enough it takes
-//! none: those stay hits.
+//! Credit is leased in parts, so that other threads have some. A drop without it takes it from the thread's other classes: what is used
+//! now becomes hits. Where that would not be enough it takes none: those stay hits.
 
 use crate::common::ledger::Ledger;
 use crate::common::{builder, threads};

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::common::ledger::Ledger;
-use crate::common::threads;
+use crate::common::{builder, threads};
 use millpond::alloc::{AllocError, Allocator};
 use millpond::{Collect, GetError, Pool, Recycle};
 
@@ -21,8 +21,7 @@ const MIB: usize = 1 << 20;
 #[test]
 fn the_limit_is_exact() {
     let ledger = Ledger::with_limit(MIB);
-    let pool =
-        Pool::builder_in(ledger.clone()).limit(MIB).collect(Collect::Manual).recycle(Recycle::Always).build().unwrap();
+    let pool = builder(&ledger).limit(MIB).build().unwrap();
     let held: Vec<_> = std::iter::from_fn(|| pool.try_get(4096).ok()).collect();
     assert_eq!((held.len(), ledger.live_bytes()), (256, MIB));
     let error = pool.try_get(1).unwrap_err();
@@ -36,8 +35,7 @@ fn the_limit_is_exact() {
 #[test]
 fn idle_blocks_are_purged_before_the_limit_fails_a_get() {
     let ledger = Ledger::with_limit(MIB);
-    let pool =
-        Pool::builder_in(ledger.clone()).limit(MIB).collect(Collect::Manual).recycle(Recycle::Always).build().unwrap();
+    let pool = builder(&ledger).limit(MIB).build().unwrap();
     threads::scope(|scope| {
         scope.spawn(|| drop((0..100).map(|_| pool.get(4096)).collect::<Vec<_>>()));
     });
@@ -54,8 +52,7 @@ fn idle_blocks_are_purged_before_the_limit_fails_a_get() {
 #[test]
 fn a_buffer_that_cannot_grow_is_as_it_was() {
     let ledger = Ledger::with_limit(MIB);
-    let pool =
-        Pool::builder_in(ledger.clone()).limit(MIB).collect(Collect::Manual).recycle(Recycle::Always).build().unwrap();
+    let pool = builder(&ledger).limit(MIB).build().unwrap();
     drop((0..100).map(|_| pool.get(4096)).collect::<Vec<_>>());
     let mut buf = pool.get(100);
     buf.extend_from_slice(b"first");

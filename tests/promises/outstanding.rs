@@ -4,13 +4,10 @@ use std::panic::Location;
 use std::sync::OnceLock;
 use std::thread;
 
+use crate::common::builder;
 use crate::common::census::Census;
 use crate::common::ledger::Ledger;
-use millpond::{BuildError, Builder, Collect, Pool, PoolBuf, Recycle};
-
-fn builder(ledger: &Ledger) -> Builder<Ledger> {
-    Pool::builder_in(ledger.clone()).collect(Collect::Manual).recycle(Recycle::Always)
-}
+use millpond::{BuildError, Pool, PoolBuf};
 
 #[track_caller]
 fn here() -> &'static Location<'static> {

@@ -3,12 +3,13 @@
 use std::hint::spin_loop;
 use std::time::{Duration, Instant};
 
+use crate::common::builder;
 use crate::common::census::Census;
 use crate::common::ledger::Ledger;
-use millpond::{Collect, Outstanding, Pool, PoolBuf, Recycle, Site};
+use millpond::{Outstanding, Pool, PoolBuf, Site};
 
 fn tracked(ledger: &Ledger) -> Pool<Ledger> {
-    Pool::builder_in(ledger.clone()).collect(Collect::Manual).recycle(Recycle::Always).track(true).build().unwrap()
+    builder(ledger).track(true).build().unwrap()
 }
 
 /// Returns when the clock has moved on by more than a reading of the list takes.

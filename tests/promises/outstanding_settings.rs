@@ -6,7 +6,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 
 use crate::common::census::Census;
 use crate::common::ledger::Ledger;
-use crate::common::threads;
+use crate::common::{builder, threads};
 use fastrand::Rng as Choices;
 use millpond::{Builder, Collect, Pool, PoolBuf, Recycle};
 
@@ -65,8 +65,7 @@ fn every_mode_lists_what_is_held_and_nothing_else() {
     ];
     for (n, setting) in settings.into_iter().enumerate() {
         let ledger = Ledger::new();
-        let builder = Pool::builder_in(ledger.clone()).collect(Collect::Manual).recycle(Recycle::Always);
-        let pool = setting(builder).track(true).build().unwrap();
+        let pool = setting(builder(&ledger)).track(true).build().unwrap();
         let (mut held, mut choices) = (Vec::new(), Choices::with_seed(n as u64));
         for _ in 0..2000 {
             step(&pool, &mut held, &mut choices);

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::common::ledger::Ledger;
-use millpond::{Collect, GetError, Pool, ReadError, Recycle};
+use millpond::{GetError, ReadError};
 
 fn error_of(error: &io::Error) -> ReadError {
     *error.get_ref().expect("one of ours").downcast_ref().expect("one of ours")
@@ -121,8 +121,7 @@ fn the_limit_is_exact() {
 #[test]
 fn at_the_pools_limit_it_is_an_error_and_what_was_read_is_there() {
     let ledger = Ledger::new();
-    let builder = Pool::builder_in(ledger.clone()).limit(1000).collect(Collect::Manual).recycle(Recycle::Always);
-    let pool = builder.build().unwrap();
+    let pool = crate::common::builder(&ledger).limit(1000).build().unwrap();
     let mut buf = pool.get(512);
     let error = buf.read_from(&body(600)[..], usize::MAX).unwrap_err();
     let ReadError::NoRoom { error: cause, next } = error_of(&error) else { panic!("{error}") };

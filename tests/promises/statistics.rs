@@ -4,15 +4,11 @@ use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use crate::common::ledger::Ledger;
-use crate::common::threads;
-use millpond::{Builder, ClassStats, Collect, Collected, CollectorState, GetError, ObjectStats, Pool, Recycle, Stats};
+use crate::common::{builder, threads};
+use millpond::{ClassStats, Collect, Collected, CollectorState, GetError, ObjectStats, Pool, Recycle, Stats};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
-
-fn builder(ledger: &Ledger) -> Builder<Ledger> {
-    Pool::builder_in(ledger.clone()).collect(Collect::Manual).recycle(Recycle::Always)
-}
 
 /// Gets so many buffers and drops them all.
 fn burst(pool: &Pool<Ledger>, count: usize, len: usize) {

@@ -16,9 +16,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Sender, channel};
 
-use crate::common::{class_size, ledger::Ledger};
+use crate::common::{builder, class_size, ledger::Ledger};
 use arbitrary::{Arbitrary, Unstructured};
-use millpond::{Builder, Collect, Pool, PoolBuf, Recycle};
+use millpond::{Builder, Pool, PoolBuf};
 use proptest::prelude::*;
 
 /// Indices are taken modulo what there is.
@@ -108,9 +108,8 @@ impl World {
         set: impl FnOnce(Builder<Ledger>) -> Builder<Ledger>,
     ) -> Self {
         let ledger = Ledger::new();
-        let builder = Pool::builder_in(ledger.clone()).collect(Collect::Manual).recycle(Recycle::Always);
         Self {
-            pool: set(builder).build().unwrap(),
+            pool: set(builder(&ledger)).build().unwrap(),
             ledger,
             threads: (0..threads).map(|_| Worker::new()).collect(),
             lengths,
